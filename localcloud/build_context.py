@@ -1,4 +1,4 @@
-"""Build images from folders through Docker's plain build API, named by content so that nothing is built twice."""
+"""Build images through Docker's plain build API, named by content so that nothing is built twice."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def build_caddy_binary(cache_dir: Path, say: Callable[[str], None], *, go: str =
 
 
 def _go_build(go: str, target: Path) -> None:
-    # The hashes are in go.sum: the check-sum database need not be reachable, nor may go fetch another toolchain.
+    # go.sum has the hashes: the check-sum database need not be reachable, and no other toolchain is fetched.
     environment = os.environ | {
         "GOSUMDB": "off",
         "GOTOOLCHAIN": "local",

