@@ -13,9 +13,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localcloud import build_context
+from docker.errors import APIError
+from filelock import FileLock
+from platformdirs import user_cache_path
+
 from localcloud.base import packages, rootfs
-from localcloud.build_context import PREFIX, build, digest, digest_of_files, exists, files_below
+from localcloud.build_context import (
+    PREFIX,
+    ImageBuildError,
+    build,
+    digest,
+    digest_of_files,
+    exists,
+    files_below,
+)
 from localcloud.caddy_binary import build_caddy_binary
 
 if TYPE_CHECKING:
@@ -54,26 +65,17 @@ def ensure_base(client: DockerClient, say: Say) -> str:
     release = platform.freedesktop_os_release()
     recipe = digest_of_files(files_below(HERE / "base"), HERE)
     tag = digest(recipe, release["ID"], release.get("VERSION_CODENAME", ""), platform.machine())
-    reference = f"{PREFIX}/debian:{tag}"
-    if exists(client, reference):
-        return reference
-    say(f"base image: fetching Debian packages ({', '.join(packages.PACKAGES)}), about 20 MB")
-    with tempfile.TemporaryDirectory(prefix="hosting-base-") as folder:
-        debs = packages.download(Path(folder))
-        archive = Path(folder) / "rootfs.tar"
-        rootfs.compose(debs, archive)
-        say(f"base image: importing {len(debs)} packages, {archive.stat().st_size // 1_000_000} MB")
-        repository, _, label = reference.partition(":")
-        client.api.import_image_from_file(
-            str(archive),
-            repository=repository,
-            tag=label,
-            changes=["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 'CMD ["sh"]'],
-        )
-    if not exists(client, reference):
-        message = f"Docker did not import {reference}: see the Engine's log"
-        raise build_context.ImageBuildError(message)
-    return reference
+
+    def make(reference: str) -> None:
+        say(f"base image: fetching Debian packages ({', '.join(packages.PACKAGES)}), about 20 MB")
+        with tempfile.TemporaryDirectory(prefix="hosting-base-") as folder:
+            debs = packages.download(Path(folder))
+            archive = Path(folder) / "rootfs.tar"
+            rootfs.compose(debs, archive)
+            say(f"base image: importing {len(debs)} packages, {archive.stat().st_size // 1_000_000} MB")
+            _import(client, reference, archive)
+
+    return _ensure(client, f"{PREFIX}/debian:{tag}", make)
 
 
 def ensure_markitup(client: DockerClient, say: Say) -> str:
@@ -82,41 +84,81 @@ def ensure_markitup(client: DockerClient, say: Say) -> str:
     source = HERE / "markitup"
     files = files_below(source)
     version, node = _node()
-    reference = f"{PREFIX}/markitup:{digest(base, digest_of_files(files, source), version)}"
-    if exists(client, reference):
-        return reference
-    say(f"MarkItUp's image can't be pulled here: building a local stand-in on Node {version}")
-    context = {path.relative_to(source).as_posix(): path for path in files} | {"node": node}
-    build(client, reference, context, arguments={"BASE_IMAGE": base}, labels={"markitup.stand-in": "true"})
-    return reference
+
+    def make(reference: str) -> None:
+        say(f"MarkItUp's image can't be pulled here: building a local stand-in on Node {version}")
+        context = {path.relative_to(source).as_posix(): path for path in files} | {"node": node}
+        labels = {"markitup.stand-in": "true"}
+        build(client, reference, context, arguments={"BASE_IMAGE": base}, labels=labels)
+
+    tag = digest(base, digest_of_files(files, source), version)
+    return _ensure(client, f"{PREFIX}/markitup:{tag}", make)
 
 
 def ensure_tenant(client: DockerClient, base_image: str, say: Say) -> str:
     """Derive the tenant image (images/tenant) from a local image. Raises ImageBuildError, ImageNotFound."""
     files = files_below(TENANT)
     identity = client.images.get(base_image).id or base_image
-    reference = f"{PREFIX}/tenant:{digest(identity, digest_of_files(files, TENANT))}"
-    if exists(client, reference):
-        return reference
-    say(f"tenant image: deriving from {base_image}")
-    context = {path.relative_to(TENANT).as_posix(): path for path in files}
-    build(client, reference, context, arguments={"BASE_IMAGE": base_image})
-    return reference
+
+    def make(reference: str) -> None:
+        say(f"tenant image: deriving from {base_image}")
+        context = {path.relative_to(TENANT).as_posix(): path for path in files}
+        build(client, reference, context, arguments={"BASE_IMAGE": base_image})
+
+    return _ensure(client, f"{PREFIX}/tenant:{digest(identity, digest_of_files(files, TENANT))}", make)
 
 
 def ensure_caddy(client: DockerClient, binary: Path, say: Say) -> str:
     """Make Caddy's image around a binary. Raises PackagesUnavailableError, ImageBuildError."""
     base = ensure_base(client, say)
-    reference = f"{PREFIX}/caddy:{digest(base, binary.read_bytes(), CADDY_DOCKERFILE)}"
-    if exists(client, reference):
-        return reference
-    say("Caddy's image: putting the built binary on the base image")
-    with tempfile.TemporaryDirectory(prefix="hosting-caddy-") as folder:
-        dockerfile = Path(folder) / "Dockerfile"
-        dockerfile.write_text(CADDY_DOCKERFILE)
-        context = {"Dockerfile": dockerfile, "caddy": binary}
-        build(client, reference, context, arguments={"BASE_IMAGE": base})
+
+    def make(reference: str) -> None:
+        say("Caddy's image: putting the built binary on the base image")
+        with tempfile.TemporaryDirectory(prefix="hosting-caddy-") as folder:
+            dockerfile = Path(folder) / "Dockerfile"
+            dockerfile.write_text(CADDY_DOCKERFILE)
+            context = {"Dockerfile": dockerfile, "caddy": binary}
+            build(client, reference, context, arguments={"BASE_IMAGE": base})
+
+    tag = digest(base, binary.read_bytes(), CADDY_DOCKERFILE)
+    return _ensure(client, f"{PREFIX}/caddy:{tag}", make)
+
+
+def remove_images(client: DockerClient) -> tuple[str, ...]:
+    """Remove every image that this module made and no container uses; return their references."""
+    removed: list[str] = []
+    # Derived images first: an image with children stays.
+    for repository in ("tenant", "markitup", "caddy", "debian"):
+        for image in client.images.list(name=f"{PREFIX}/{repository}"):
+            for reference in image.tags:
+                try:
+                    client.images.remove(reference)
+                except APIError:
+                    continue
+                removed.append(reference)
+    return tuple(removed)
+
+
+def _ensure(client: DockerClient, reference: str, make: Callable[[str], None]) -> str:
+    """Call `make` unless the image exists; at most one process of this user makes images at a time."""
+    if not exists(client, reference):
+        cache = user_cache_path("markitup-hosting", ensure_exists=True)
+        with FileLock(cache / "images.lock"):
+            if not exists(client, reference):
+                make(reference)
     return reference
+
+
+def _import(client: DockerClient, reference: str, archive: Path) -> None:
+    repository, _, tag = reference.partition(":")
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    client.api.import_image_from_file(
+        str(archive), repository=repository, tag=tag, changes=[f"ENV PATH={path}", 'CMD ["sh"]']
+    )
+    # The Engine reports a failed import inside its answer's stream, with a good status.
+    if not exists(client, reference):
+        message = f"Docker did not import {reference}: see the Engine's log"
+        raise ImageBuildError(message)
 
 
 def _node() -> tuple[str, Path]:
@@ -137,4 +179,5 @@ __all__ = [
     "ensure_caddy",
     "ensure_markitup",
     "ensure_tenant",
+    "remove_images",
 ]
