@@ -1,0 +1,176 @@
+"""The platform stack: what all cells of an environment share, and their servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from itertools import islice
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_cloudflare as cloudflare
+import pulumi_hcloud as hcloud
+
+from components.backup_bucket import BackupBucket, BackupBucketArgs
+from components.cell_server import CellServer, CellServerArgs
+from components.edge_firewall import EdgeFirewall, EdgeFirewallArgs
+from components.private_network import PrivateNetwork, PrivateNetworkArgs
+from components.shared_dns import SharedDns, SharedDnsArgs
+from host.cloud_init import HostSettings, user_data
+from registry.cells import Cell
+from stacks.names import CellNetwork, StackName
+from stacks.server_types import Offer, choose
+from stacks.settings import Settings
+
+NETWORK_ZONES = {
+    "nbg1": "eu-central",
+    "fsn1": "eu-central",
+    "hel1": "eu-central",
+    "ash": "us-east",
+    "hil": "us-west",
+    "sin": "ap-southeast",
+}
+"""Hetzner location to network zone (Hetzner Cloud API, locations)."""
+
+ZONE_SETTINGS = {"ssl": "strict", "min_tls_version": "1.2", "always_use_https": "on", "http3": "on", "websockets": "on"}
+FIRST_CELL_HOST = 10
+"""Private addresses below this are kept for the control server and what may come beside it."""
+
+
+async def declare_platform(stack: StackName, settings: Settings, config: pulumi.Config) -> dict[str, object]:
+    """Declare the platform and return its outputs.
+
+    Raises:
+        NoServerTypeError: a cell's server can't be ordered.
+    """
+    labels = {"managed-by": "pulumi", "stack": str(stack)}
+    zones = sorted({NETWORK_ZONES[cell.location] for cell in settings.cells.values()})
+    subnets = dict(
+        zip(zones, map(str, islice(IPv4Network(settings.network_range).subnets(new_prefix=24), 8)), strict=False)
+    )
+    hetzner = hcloud.Provider(
+        "hcloud",
+        token=config.require_secret("hcloud_token"),
+        endpoint=settings.hcloud_endpoint,
+        poll_interval="20ms" if settings.hcloud_endpoint else None,
+    )
+    at_hetzner = pulumi.ResourceOptions(provider=hetzner)
+    types = await _server_types(stack, settings, hetzner)
+    network = PrivateNetwork(
+        str(stack),
+        PrivateNetworkArgs(ip_range=settings.network_range, subnets=subnets, labels=labels),
+        at_hetzner,
+    )
+    firewall = EdgeFirewall(
+        str(stack), EdgeFirewallArgs(admin_networks=settings.admin_networks, labels=labels), at_hetzner
+    )
+    keys = [
+        hcloud.SshKey(f"{stack}-{number}", public_key=key, labels=labels, opts=at_hetzner)
+        for number, key in enumerate(settings.ssh_public_keys, start=1)
+    ]
+    groups = {
+        location: hcloud.PlacementGroup(f"{stack}-{location}", type="spread", labels=labels, opts=at_hetzner)
+        for location in sorted({cell.location for cell in settings.cells.values()})
+    }
+    servers = {
+        name: CellServer(
+            f"{stack}-{name}",
+            CellServerArgs(
+                server_type=types[name],
+                location=cell.location,
+                image=settings.server_image,
+                user_data=user_data(host_settings(name, cell, settings)),
+                ssh_key_ids=[key.id for key in keys],
+                firewall_id=firewall.firewall_id,
+                network_id=network.network_id,
+                private_ip=str(IPv4Network(subnets[NETWORK_ZONES[cell.location]])[FIRST_CELL_HOST + index]),
+                placement_group_id=groups[cell.location].id.apply(int),
+                labels={**labels, "cell": name},
+                protect=settings.protect,
+            ),
+            pulumi.ResourceOptions.merge(at_hetzner, pulumi.ResourceOptions(depends_on=[network])),
+        )
+        for index, (name, cell) in enumerate(sorted(settings.cells.items()))
+    }
+    dns = SharedDns(
+        str(stack),
+        SharedDnsArgs(
+            zone_id=settings.zone_id,
+            domain=settings.domain,
+            control_ipv4=settings.control_address,
+            cell_ipv4={name: server.ipv4 for name, server in servers.items()},
+            settings=ZONE_SETTINGS,
+        ),
+        pulumi.ResourceOptions(
+            provider=cloudflare.Provider("cloudflare", api_token=config.require_secret("cloudflare_token"))
+        ),
+    )
+    bucket = BackupBucket(
+        settings.backup_bucket,
+        BackupBucketArgs(
+            bucket=settings.backup_bucket,
+            retention_days=settings.backup_retention_days,
+            writers=sorted(settings.cells),
+            tags=labels,
+            protect=settings.protect,
+        ),
+        pulumi.ResourceOptions(provider=aws.Provider("aws", region=settings.backup_region)),
+    )
+    return {
+        "backup_bucket": bucket.bucket_name,
+        "backup_credentials": {
+            name: {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
+            for name, key in bucket.credentials.items()
+        },
+        "cells": {
+            name: {
+                "ipv4": server.ipv4,
+                "ipv6": server.ipv6,
+                "location": settings.cells[name].location,
+                "server_type": types[name],
+                "custom_domain_target": dns.custom_domain_targets[name],
+            }
+            for name, server in servers.items()
+        },
+        "url": f"https://{settings.domain}",
+    }
+
+
+def host_settings(name: str, cell: Cell, settings: Settings) -> HostSettings:
+    """Return what a cell's server is set up with on its first boot."""
+    network = CellNetwork.of(name, cell.subnet)
+    return HostSettings(
+        cell=name,
+        ssh_public_keys=tuple(settings.ssh_public_keys),
+        bridge=network.bridge,
+        tenants_subnet=network.subnet,
+        caddy_address=network.caddy_address,
+    )
+
+
+async def _server_types(
+    stack: StackName, settings: Settings, hetzner: hcloud.Provider
+) -> Mapping[str, str]:
+    before = await pulumi.StackReference("before", stack_name=stack.qualified).get_output_details("cells")
+    current: Mapping[str, Mapping[str, str]] = before.value or {}
+    catalogue = await hcloud.get_server_types(opts=pulumi.InvokeOptions(provider=hetzner))
+    offers = [
+        Offer(
+            server_type=server_type.name,
+            location=location.name,
+            available=location.available,
+            deprecated=location.is_deprecated,
+        )
+        for server_type in catalogue.server_types
+        for location in server_type.locations
+    ]
+    return {
+        name: choose(
+            cell=name,
+            preferences=cell.server_types,
+            location=cell.location,
+            offers=offers,
+            current=current.get(name, {}).get("server_type"),
+        )
+        for name, cell in settings.cells.items()
+    }

@@ -1,0 +1,56 @@
+"""The Pulumi program: load, validate, declare, export. Whoever runs it, CLI or worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pulumi
+
+from registry.load import load
+from stacks.names import StackName
+from stacks.settings import NAMESPACE, Settings, SettingsError, parse_settings
+
+CONFIRM_REMOVALS = "HOSTING_CONFIRM_REMOVALS"
+"""Environment variable: how many customers the operator agrees to remove in this update."""
+
+
+async def program() -> dict[str, object]:
+    """Declare the stack that the engine asks for and return its outputs.
+
+    Raises:
+        SettingsError: settings are missing or wrong.
+        RegistryError: the registry file is refused; nothing was declared.
+    """
+    stack = StackName.parse(pulumi.get_stack())
+    settings = parse_settings(_configured(), environment=stack.environment)
+    if stack.cell is not None and stack.cell not in settings.cells:
+        msg = (
+            f"{stack}: there is no cell `{stack.cell}` in hosting:cells (known: {', '.join(sorted(settings.cells))})."
+            " Nothing is declared. Fix: add the cell, or name a stack of an existing one."
+        )
+        raise SettingsError(msg)
+    registry = load(
+        settings.registry, cells=settings.cells, domain=settings.domain, today=datetime.now(tz=UTC).date()
+    )
+    config = pulumi.Config(NAMESPACE)
+    if stack.cell is None:
+        from stacks.platform import declare_platform  # noqa: PLC0415 - a cell needs no Hetzner or AWS SDK
+
+        return await declare_platform(stack, settings, config)
+    from stacks.cell import declare_cell  # noqa: PLC0415 - the platform needs no Docker SDK
+
+    confirmed = int(os.environ.get(CONFIRM_REMOVALS, "0"))
+    return await declare_cell(stack, settings, registry, config, removals_confirmed=confirmed)
+
+
+def _configured() -> Mapping[str, object]:
+    """All keys of our namespace as the engine gives them."""
+    from pulumi.runtime.config import CONFIG  # noqa: PLC0415
+
+    prefix = f"{NAMESPACE}:"
+    return {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
+
+
+__all__ = ["CONFIRM_REMOVALS", "Settings", "program"]

@@ -1,0 +1,188 @@
+"""Typed settings of an environment: everything under ``hosting:`` in ``Pulumi.<environment>.yaml``.
+
+One file serves the platform stack and every cell stack of the environment; the engine is told so by
+``PULUMI_OPTION_CONFIG_FILE`` or ``--config-file``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from registry.cells import Cell
+
+NAMESPACE = "hosting"
+SECRET_NAMES = ("hcloud_token", "cloudflare_token", "tenant_master_keys")
+"""Settings that are set with ``--secret`` and read through ``pulumi.Config`` only."""
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or wrong; the message names each, its meaning and the fix."""
+
+
+class Settings(BaseModel):
+    """Settings of one environment. Descriptions become the configuration reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    domain: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$",
+            description="Domain that instances live under; exactly two labels, for Caddy's routing counts them.",
+        ),
+    ] = "markitup.io"
+    registry: Annotated[
+        Path, Field(description="Path of the registry file, relative to the program's folder.")
+    ] = Path("customers.yaml")
+    cells: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,10}$")], Cell],
+        Field(min_length=1, description="The cells, name to location, sizes and capacity; one server each."),
+    ]
+    image: Annotated[str, Field(description="MarkItUp image, pinned by tag or digest (not `latest`).")]
+    proxy_image: Annotated[
+        str, Field(description="Caddy image with the Cloudflare DNS module, pinned; built from images/caddy.")
+    ]
+    tls: Annotated[
+        Literal["cloudflare", "internal"],
+        Field(description="`cloudflare`: Let's Encrypt, wildcard by DNS-01. `internal`: Caddy's own authority (demo)."),
+    ] = "cloudflare"
+    acme_email: Annotated[
+        str | None, Field(description="Address that Let's Encrypt writes to about certificates.")
+    ] = None
+    acme_directory: Annotated[
+        str | None, Field(description="Other ACME directory than Let's Encrypt's (a staging or test server).")
+    ] = None
+    control_url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://",
+            description="Base URL of the control service as the cells reach it (private network): Caddy asks it "
+            "whether a custom domain is a customer's and what to show for a name that doesn't answer.",
+        ),
+    ]
+    control_address: Annotated[
+        str | None, Field(description="Public IPv4 address of the shared pages (apex, www, portal).")
+    ] = None
+    zone_id: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{32}$", description="Cloudflare's id of the domain's zone (32 hex digits).")
+    ]
+    server_image: Annotated[str, Field(description="Operating system of the servers.")] = "debian-12"
+    ssh_public_keys: Annotated[
+        list[str], Field(min_length=1, description="SSH public keys of the operators and of the control service.")
+    ]
+    admin_networks: Annotated[
+        list[str], Field(min_length=1, description="CIDR ranges that may open SSH connections.")
+    ] = ["0.0.0.0/0", "::/0"]
+    network_range: Annotated[
+        str, Field(description="Private network of the servers; each network zone gets a /24 of it.")
+    ] = "10.0.0.0/16"
+    hcloud_endpoint: Annotated[
+        str | None, Field(description="Other Hetzner API than Hetzner's (tests, demo).")
+    ] = None
+    backup_bucket: Annotated[str, Field(description="S3 bucket for backups.")] = "markitup-backups"
+    backup_region: Annotated[str, Field(description="AWS region of the bucket.")] = "eu-central-1"
+    backup_retention_days: Annotated[int, Field(ge=1, description="Days that a backup is kept.")] = 30
+    publish_address: Annotated[
+        str, Field(description="Host address of Caddy's published ports (demo: 127.0.0.1).")
+    ] = "0.0.0.0"  # noqa: S104 - a web server's ports are meant for everyone
+    health_interval_seconds: Annotated[
+        int, Field(ge=1, description="Seconds between two health checks of an instance.")
+    ] = 30
+    health_start_interval_seconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Seconds between two checks while an instance starts; null for Docker Engines older than 25.",
+        ),
+    ] = 2
+    secret_versions: Annotated[
+        dict[Literal["jwt", "encryption"], int],
+        Field(description="Version of each kind of per-customer secret; raise `jwt` to end all sessions."),
+    ] = {"jwt": 1, "encryption": 1}
+    protect: Annotated[
+        bool, Field(description="Protect servers, addresses, buckets and certificates against deletion.")
+    ] = True
+
+    @field_validator("image", "proxy_image")
+    @classmethod
+    def _pinned(cls, value: str) -> str:
+        name = value.rsplit("/", 1)[-1]
+        if "@sha256:" not in value and (":" not in name or name.endswith(":latest")):
+            msg = "must be pinned by a tag other than `latest`, or by a digest"
+            raise ValueError(msg)
+        return value
+
+
+def parse_settings(raw: Mapping[str, object], *, environment: str) -> Settings:
+    """Check the values of the ``hosting:`` namespace.
+
+    Args:
+        raw: Name without namespace to value; a value may be JSON text, as ``pulumi.Config`` gives it.
+        environment: Name of the platform stack, for the fix.
+
+    Raises:
+        SettingsError: naming every missing or wrong setting, its meaning and the command that fixes it.
+    """
+    values = {name: _decoded(name, value) for name, value in raw.items() if name not in SECRET_NAMES}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, environment)) from None
+
+
+def read_settings(path: Path) -> Settings:
+    """Read an environment's settings from its stack file, without the engine and without secrets.
+
+    Raises:
+        SettingsError: the file is missing or a setting is wrong.
+    """
+    environment = path.stem.removeprefix("Pulumi.")
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        message = f"{path}: there is no such settings file. Fix: create it (see docs/configuration.md)."
+        raise SettingsError(message) from None
+    prefix = f"{NAMESPACE}:"
+    config = document.get("config") or {}
+    return parse_settings(
+        {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
+        environment=environment,
+    )
+
+
+def _decoded(name: str, value: object) -> object:
+    """Undo the JSON text in which the engine hands over mappings, lists, numbers and booleans."""
+    if not isinstance(value, str):
+        return value
+    annotation = Settings.model_fields[name].annotation if name in Settings.model_fields else str
+    if annotation in {str, Path} or value.strip() == "" or not re.match(r'^[\[{]|^(true|false|null|-?\d+)$', value):
+        return value
+    return json.loads(value)
+
+
+def _explain(error: ValidationError, environment: str) -> str:
+    lines = [f"The settings of `{environment}` (Pulumi.{environment}.yaml) are refused; nothing is declared:"]
+    for item in error.errors(include_url=False):
+        path = ".".join(str(part) for part in item["loc"])
+        name = str(item["loc"][0])
+        field = Settings.model_fields.get(name)
+        if item["type"] == "extra_forbidden" and field is None:
+            lines.append(
+                f"  hosting:{path}: no such setting."
+                f" Fix: pulumi config rm hosting:{path} --config-file Pulumi.{environment}.yaml"
+            )
+            continue
+        meaning = f" Meaning: {field.description}" if field is not None else ""
+        reason = "is missing" if item["type"] == "missing" else item["msg"]
+        lines.append(
+            f"  hosting:{path}: {reason}.{meaning}"
+            f" Fix: pulumi config set --path 'hosting:{path}' VALUE --config-file Pulumi.{environment}.yaml"
+        )
+    return "\n".join(lines)
