@@ -36,11 +36,12 @@ async function listNotes() {
 }
 
 async function show() {
+  // A stranger is a 401 here, which the browser also notes in its console.
   let user = null;
   try {
     user = (await call("GET", "/api/auth/me")).user;
   } catch {
-    // A stranger: the form stays.
+    // The form stays.
   }
   byId("welcome").hidden = Boolean(user);
   byId("workspace").hidden = !user;
