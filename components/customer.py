@@ -139,6 +139,7 @@ class Customer(pulumi.ComponentResource):
             image=args.image_id,
             restart="unless-stopped",
             must_run=True,
+            init=True,
             memory=args.memory_mib,
             memory_swap=args.memory_mib,
             cpus=f"{args.cpus:g}",

@@ -20,7 +20,7 @@ class ProxyArgs:
     Attributes:
         image: Pinned reference of the Caddy image with the Cloudflare DNS module.
         caddyfile: The whole configuration; it names no customer.
-        files: More files to put into the container, path to content (error pages, trusted roots).
+        files: More files to put into the container, path below /etc/caddy to content; elsewhere the root is read-only.
         environment: Environment variables; secret values as secret Outputs.
         edge_network_name: Docker's name of the network with the published ports.
         tenants_network_name: The tenants' bridge.
@@ -86,7 +86,7 @@ class Proxy(pulumi.ComponentResource):
             must_run=True,
             read_only=True,
             tmpfs={"/tmp": "rw,noexec,nosuid,size=16m", "/run/caddy": "rw,noexec,nosuid,size=1m", "/config": "rw,size=4m"},
-            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=["CAP_NET_BIND_SERVICE"]),
+            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
             security_opts=["no-new-privileges:true"],
             envs=[pulumi.Output.format("{0}={1}", key, value) for key, value in sorted(args.environment.items())],
             uploads=[

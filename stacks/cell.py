@@ -14,8 +14,7 @@ from components.customer import Customer, CustomerArgs, Health
 from components.proxy import Proxy, ProxyArgs
 from components.tenant_image import TenantImage, TenantImageArgs
 from components.tenants_network import TenantsNetwork, TenantsNetworkArgs
-from edge.caddyfile import EdgeSettings, caddyfile
-from edge.fallback import fallback_page
+from edge.caddyfile import EdgeSettings, caddyfile, fallback_page
 from registry.changes import check_removals
 from registry.customers import Customer as Entry
 from registry.customers import Registry, Status
@@ -131,7 +130,7 @@ def _proxy_args(
     return ProxyArgs(
         image=settings.proxy_image,
         caddyfile=caddyfile(edge),
-        files={"/srv/fallback.html": fallback_page()},
+        files={"/etc/caddy/fallback.html": fallback_page()},
         environment=environment,
         edge_network_name=network.edge_name,
         tenants_network_name=tenants.network_name,

@@ -1,0 +1,1 @@
+"""Caddy's configuration: rendered from a few settings, and never from customers."""

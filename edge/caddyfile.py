@@ -1,0 +1,52 @@
+"""Renders Caddy's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeSettings:
+    """What Caddy has to know.
+
+    Attributes:
+        domain: The product's domain, two labels.
+        tls: ``cloudflare``: Let's Encrypt with a wildcard by DNS-01, token from CLOUDFLARE_API_TOKEN;
+            ``internal``: Caddy's own authority.
+        control_url: Base URL of the control service.
+        acme_email: Contact for Let's Encrypt.
+        acme_directory: Another ACME directory.
+        acme_root: File in the container with that directory's root certificate.
+        max_request_body: Largest request, as Caddy writes sizes.
+    """
+
+    domain: str
+    tls: Literal["cloudflare", "internal"]
+    control_url: str
+    acme_email: str | None = None
+    acme_directory: str | None = None
+    acme_root: str | None = None
+    max_request_body: str = "100MB"
+
+
+def caddyfile(settings: EdgeSettings) -> str:
+    """Return the Caddyfile."""
+    environment = Environment(
+        loader=PackageLoader("edge", "."), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    return environment.get_template("Caddyfile.j2").render(**asdict(settings), trusted_proxies=cloudflare_ranges())
+
+
+def cloudflare_ranges() -> tuple[str, ...]:
+    """Return the address ranges of Cloudflare's proxies."""
+    lines = (files("edge") / "cloudflare_ranges.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def fallback_page() -> str:
+    """Return the page that Caddy shows by itself while the control service is away."""
+    return (files("edge") / "fallback.html").read_text(encoding="utf-8")

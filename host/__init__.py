@@ -1,0 +1,1 @@
+"""What runs on a server besides containers: first boot, tenants' firewall, storage quotas."""
