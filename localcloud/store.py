@@ -57,7 +57,7 @@ class Store:
 
     def put(self, kind: str, key: str | int, body: Mapping[str, Any]) -> None:
         """Create or overwrite a thing."""
-        self._execute("INSERT OR REPLACE INTO things VALUES (?, ?, ?)", kind, str(key), json.dumps(body))
+        self._execute("INSERT INTO things VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", kind, str(key), json.dumps(body))
 
     def get(self, kind: str, key: str | int) -> Thing | None:
         """Return a thing, or None."""
