@@ -54,7 +54,7 @@ def _compile(module: Module, program: Path, say: Callable[[str], None]) -> None:
     with subprocess.Popen(  # noqa: S603 - our own argv
         [*argv, module.package],
         cwd=module.path,
-        env={**os.environ, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"},
+        env={**os.environ, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOSUMDB": "off", "CGO_ENABLED": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -100,7 +100,7 @@ def find_go(say: Callable[[str], None]) -> str:
     if found is not None and _version(found) >= MINIMUM_GO:
         return found
     target = cache_folder() / "go-toolchain"
-    go = target / "bin" / "go"
+    go = target / "go" / "bin" / "go"
     if not go.exists():
         say("installing a pinned Go toolchain (there is none on PATH)")
         _install_toolchain(target)
@@ -109,7 +109,7 @@ def find_go(say: Callable[[str], None]) -> str:
 
 def _install_toolchain(target: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
-    argv = [str(uv), "pip", "install", "--quiet", "--require-hashes", "--prefix", str(target), "-r", str(TOOLCHAIN_LOCK)]
+    argv = [str(uv), "pip", "install", "--quiet", "--require-hashes", "--target", str(target), "-r", str(TOOLCHAIN_LOCK)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own argv
     if done.returncode != 0:
         msg = (

@@ -27,7 +27,6 @@ from localcloud.build_context import (
     exists,
     files_below,
 )
-from localcloud.caddy_binary import build_caddy_binary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,7 +173,6 @@ def _node() -> tuple[str, Path]:
 
 __all__ = [
     "NodeMissingError",
-    "build_caddy_binary",
     "ensure_base",
     "ensure_caddy",
     "ensure_markitup",

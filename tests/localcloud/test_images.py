@@ -11,7 +11,8 @@ from unittest.mock import MagicMock
 import pytest
 from docker.errors import BuildError, ImageNotFound
 
-from localcloud import build_context, caddy_binary, images
+from engine.modules import CADDY
+from localcloud import build_context, images
 from localcloud.base import packages, rootfs
 
 if TYPE_CHECKING:
@@ -196,37 +197,10 @@ def test_download_says_what_apt_said(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         packages.download(tmp_path / "work")
 
 
-def fake_go(folder: Path, script: str) -> str:
-    """Make a `go` that runs a shell script with the path of its `-o` option as $out."""
-    find_out = 'while [ "$1" != -o ]; do shift; done; out=$2'
-    return str(executable(folder / "go", f"{find_out}\n{script}"))
-
-
-def test_caddy_is_built_once(tmp_path: Path) -> None:
-    """The second call finds the binary; Go ran without the check-sum database and another toolchain."""
-    go = fake_go(tmp_path, 'echo "$GOSUMDB $GOTOOLCHAIN $CGO_ENABLED $PWD" >"$out"')
-    said: list[str] = []
-    binary = images.build_caddy_binary(tmp_path / "cache", said.append, go=go)
-    assert binary.read_text().split() == ["off", "local", "0", str(caddy_binary.MODULE)]
-    assert len(said) == 2
-    assert images.build_caddy_binary(tmp_path / "cache", said.append, go="/nowhere/go") == binary
-    assert len(said) == 2
-
-
-def test_failed_caddy_build_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A build that failed half-way is no binary: the next call builds again."""
-    go = fake_go(tmp_path, 'echo half >"$out"; echo "undefined: x" >&2; exit 1')
-    with pytest.raises(caddy_binary.CaddyBuildError, match="undefined: x"):
-        images.build_caddy_binary(tmp_path / "cache", lambda _: None, go=go)
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    with pytest.raises(caddy_binary.CaddyBuildError, match="Go is missing"):
-        images.build_caddy_binary(tmp_path / "cache", lambda _: None, go="/nowhere/go")
-
-
 def test_caddys_pins_are_exact() -> None:
     """The module names one Caddy and one Cloudflare module, and the sums of both are committed."""
-    text = (caddy_binary.MODULE / "go.mod").read_text()
-    sums = (caddy_binary.MODULE / "go.sum").read_text()
+    text = (CADDY.path / "go.mod").read_text()
+    sums = (CADDY.path / "go.sum").read_text()
     for module, version in (
         ("github.com/caddyserver/caddy/v2", "v2.11.9"),
         ("github.com/caddy-dns/cloudflare", "v0.2.2"),
@@ -237,7 +211,7 @@ def test_caddys_pins_are_exact() -> None:
 
 def test_both_dockerfiles_say_the_same() -> None:
     """What runs in the demo and what runs in production share user, folders, volume and command."""
-    production = (caddy_binary.MODULE.parents[1] / "images" / "caddy" / "Dockerfile").read_text().splitlines()
+    production = (CADDY.path.parents[1] / "images" / "caddy" / "Dockerfile").read_text().splitlines()
     for word in ("USER", "VOLUME", "EXPOSE", "CMD"):
         (local,) = [line for line in images.CADDY_DOCKERFILE.splitlines() if line.startswith(word)]
         assert local in production

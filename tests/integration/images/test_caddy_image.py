@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
 import httpx
-from platformdirs import user_cache_path
 
-from localcloud.images import build_caddy_binary, ensure_caddy
+from engine.go import build
+from engine.modules import CADDY
+from localcloud.images import ensure_caddy
 from tests.integration.images.yard import wait_for
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def test_caddy_serves_as_an_ordinary_user_on_a_read_only_root(
     client: docker.DockerClient, yard: Yard
 ) -> None:
     """It takes its uploaded configuration, binds port 80 without any capability, and keeps its data."""
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    binary = build_caddy_binary(user_cache_path("markitup-hosting"), lambda _: None, go=go)
-    image = ensure_caddy(client, binary, lambda _: None)
+    image = ensure_caddy(client, build(CADDY, lambda _: None), lambda _: None)
     created = yard.create(
         image,
         read_only=True,
