@@ -14,6 +14,7 @@ class EdgeSettings:
     """What Caddy has to know.
 
     Attributes:
+        cell: The cell's name; it tells the control service who asks.
         domain: The product's domain, two labels.
         tls: ``cloudflare``: Let's Encrypt with a wildcard by DNS-01, token from CLOUDFLARE_API_TOKEN;
             ``internal``: Caddy's own authority.
@@ -24,6 +25,7 @@ class EdgeSettings:
         max_request_body: Largest request, as Caddy writes sizes.
     """
 
+    cell: str
     domain: str
     tls: Literal["cloudflare", "internal"]
     control_url: str

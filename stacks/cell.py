@@ -118,6 +118,7 @@ def _proxy_args(
     config: pulumi.Config,
 ) -> ProxyArgs:
     edge = EdgeSettings(
+        cell=labels["markitup.cell"],
         domain=settings.domain,
         tls=settings.tls,
         acme_email=settings.acme_email,

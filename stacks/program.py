@@ -8,21 +8,36 @@ from datetime import UTC, datetime
 
 import pulumi
 
+from registry.errors import RegistryError
 from registry.load import load
 from stacks.names import StackName
-from stacks.settings import NAMESPACE, Settings, SettingsError, parse_settings
+from stacks.server_types import NoServerTypeError
+from stacks.settings import NAMESPACE, SettingsError, parse_settings
 
 CONFIRM_REMOVALS = "HOSTING_CONFIRM_REMOVALS"
 """Environment variable: how many customers the operator agrees to remove in this update."""
 
 
-async def program() -> dict[str, object]:
+async def program(confirmed_removals: int | None = None) -> dict[str, object]:
     """Declare the stack that the engine asks for and return its outputs.
 
+    Args:
+        confirmed_removals: How many customers the operator agrees to remove in this update; by default
+            what the environment variable says.
+
     Raises:
-        SettingsError: settings are missing or wrong.
-        RegistryError: the registry file is refused; nothing was declared.
+        pulumi.RunError: settings, registry or catalogue are refused; the message is for people. Nothing is declared.
     """
+    if confirmed_removals is None:
+        confirmed_removals = int(os.environ.get(CONFIRM_REMOVALS, "0"))
+    try:
+        return await _declare(confirmed_removals)
+    except (SettingsError, RegistryError, NoServerTypeError) as error:
+        # The engine prints a RunError as it is, anything else with a stack trace.
+        raise pulumi.RunError(str(error)) from error
+
+
+async def _declare(confirmed_removals: int) -> dict[str, object]:
     stack = StackName.parse(pulumi.get_stack())
     settings = parse_settings(_configured(), environment=stack.environment)
     if stack.cell is not None and stack.cell not in settings.cells:
@@ -41,8 +56,7 @@ async def program() -> dict[str, object]:
         return await declare_platform(stack, settings, config)
     from stacks.cell import declare_cell  # noqa: PLC0415 - the platform needs no Docker SDK
 
-    confirmed = int(os.environ.get(CONFIRM_REMOVALS, "0"))
-    return await declare_cell(stack, settings, registry, config, removals_confirmed=confirmed)
+    return await declare_cell(stack, settings, registry, config, removals_confirmed=confirmed_removals)
 
 
 def _configured() -> Mapping[str, object]:
@@ -51,6 +65,3 @@ def _configured() -> Mapping[str, object]:
 
     prefix = f"{NAMESPACE}:"
     return {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
-
-
-__all__ = ["CONFIRM_REMOVALS", "Settings", "program"]

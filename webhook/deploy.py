@@ -1,0 +1,224 @@
+"""Runs the engine on stacks: the only module that knows the Automation API.
+
+One update a stack at a time, whoever starts it (a lock file each); the platform before the cells, cells in
+parallel. The program runs inside this process, so that imports are paid for once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock
+from pulumi import automation
+from pulumi.automation.events import EngineEvent
+
+from stacks.names import ORGANIZATION, PROJECT, StackName
+from stacks.program import program
+
+PARALLEL_STACKS = 4
+PARALLEL_OPERATIONS = 10
+"""Operations at once on one stack: sshd drops bursts of connections (FACTS)."""
+OPERATIONS = ("create", "update", "replace", "delete", "same")
+_MARKUP = re.compile(r"<\{%[^%]*%\}>")
+_STEPS = {"create": "created", "update": "updated", "delete": "deleted", "create-replacement": "replaced", "read": "read"}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the engine works on.
+
+    Attributes:
+        environment: Name of the platform stack; cell stacks are ``<environment>-<cell>``.
+        project: Folder of Pulumi.yaml.
+        settings_file: The environment's stack file, shared by all its stacks.
+        variables: Environment variables for the engine (backend, passphrase, provider credentials).
+    """
+
+    environment: str
+    project: Path
+    settings_file: Path
+    variables: Mapping[str, str]
+
+    def stack(self, cell: str | None) -> StackName:
+        """Return the stack of a cell, or the platform's."""
+        return StackName(environment=self.environment, cell=cell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackResult:
+    """What an update or preview of one stack came to.
+
+    Attributes:
+        name: The stack.
+        changes: Number of resources by operation: create, update, replace, delete, same.
+        seconds: How long it took.
+        error: Why it failed; None where it did not.
+        outputs: The stack's outputs without secret ones (after an update).
+    """
+
+    name: str
+    changes: Mapping[str, int]
+    seconds: float
+    error: str | None = None
+    outputs: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> int:
+        """How many resources are not the same."""
+        return sum(count for name, count in self.changes.items() if name != "same")
+
+
+class Deployer:
+    """Updates, previews and destroys the stacks of one environment."""
+
+    def __init__(self, target: Target, say: Say) -> None:
+        self._target = target
+        self._say = say
+
+    def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[StackResult]:
+        """Update the platform (if asked) and then cells, in parallel; a failed cell leaves the others alone.
+
+        Cells are not touched when the platform fails: they build on its outputs.
+        """
+        results: list[StackResult] = []
+        if platform:
+            results.append(self._run(None, confirmed_removals, preview=False))
+            if results[0].error is not None:
+                return results
+        with ThreadPoolExecutor(max_workers=PARALLEL_STACKS) as pool:
+            work = [pool.submit(self._run, cell, confirmed_removals, preview=False) for cell in cells]
+        return results + [each.result() for each in work]
+
+    def preview(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[StackResult]:
+        """Say what an update would change, and change nothing."""
+        wanted = [None, *cells] if platform else list(cells)
+        with ThreadPoolExecutor(max_workers=PARALLEL_STACKS) as pool:
+            work = [pool.submit(self._run, cell, confirmed_removals, preview=True) for cell in wanted]
+        return [each.result() for each in work]
+
+    def outputs(self, cell: str | None) -> Mapping[str, object]:
+        """Return a stack's outputs as of its last update, without secret ones."""
+        stack = self._select(self._target.stack(cell), 0)
+        return _public(stack.outputs())
+
+    def _run(self, cell: str | None, confirmed_removals: int, *, preview: bool) -> StackResult:
+        name = self._target.stack(cell)
+        log = _Log(str(name), self._say)
+        start = time.monotonic()
+        outputs: Mapping[str, object] = {}
+        error = None
+        try:
+            with self._only_one(name):
+                stack = self._select(name, confirmed_removals)
+                if preview:
+                    stack.preview(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event)
+                else:
+                    done = stack.up(
+                        parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False
+                    )
+                    outputs = _public(done.outputs)
+        except automation.CommandError as failure:
+            error = "\n".join(log.errors) or _last_lines(str(failure))
+        return StackResult(
+            name=str(name),
+            changes=log.changes(),
+            seconds=round(time.monotonic() - start, 1),
+            error=error,
+            outputs=outputs,
+        )
+
+    def _select(self, name: StackName, confirmed_removals: int) -> automation.Stack:
+        return automation.create_or_select_stack(
+            stack_name=str(name),
+            project_name=PROJECT,
+            program=partial(program, confirmed_removals),
+            opts=automation.LocalWorkspaceOptions(
+                work_dir=str(self._target.project),
+                env_vars={
+                    **self._target.variables,
+                    "PULUMI_OPTION_CONFIG_FILE": str(self._target.settings_file),
+                },
+            ),
+        )
+
+    @contextmanager
+    def _only_one(self, name: StackName) -> Iterator[None]:
+        """Wait until nobody else updates the stack, then take away the lock of an update that was killed."""
+        folder = self._target.project / ".pulumi-locks"
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            for lock in self._locks(name):
+                if _holder_is_dead(lock):
+                    self._say(f"{name}: removing the lock of a killed update ({lock.name})")
+                    lock.unlink(missing_ok=True)
+            yield
+
+    def _locks(self, name: StackName) -> list[Path]:
+        """Return the lock files that a file backend has for a stack."""
+        backend = urlparse(self._target.variables.get("PULUMI_BACKEND_URL", ""))
+        if backend.scheme != "file":
+            return []
+        folder = Path(unquote(backend.path)) / ".pulumi" / "locks" / ORGANIZATION / PROJECT / str(name)
+        return sorted(folder.glob("*.json"))
+
+
+class _Log:
+    """Follows the engine's events of one update: progress for people, changes and errors for the result."""
+
+    def __init__(self, name: str, say: Say) -> None:
+        self._name = name
+        self._say = say
+        self._counts: Mapping[str, int] = {}
+        self.errors: list[str] = []
+
+    def changes(self) -> Mapping[str, int]:
+        return {name: int(self._counts.get(name, 0)) for name in OPERATIONS}
+
+    def event(self, event: EngineEvent) -> None:
+        if event.res_outputs_event is not None:
+            step = event.res_outputs_event.metadata
+            verb = _STEPS.get(str(step.op.value))
+            if verb is not None and not event.res_outputs_event.planning:
+                kind = step.type.rsplit(":", 1)[-1]
+                self._say(f"{self._name}: {verb} {kind} {step.urn.rsplit('::', 1)[-1]}")
+        elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
+            text = _MARKUP.sub("", event.diagnostic_event.message).strip()
+            if text and text not in self.errors:
+                self.errors.append(text)
+        elif event.summary_event is not None:
+            self._counts = {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
+
+
+def _public(outputs: automation.OutputMap) -> Mapping[str, object]:
+    return {name: output.value for name, output in outputs.items() if not output.secret}
+
+
+def _last_lines(text: str, count: int = 15) -> str:
+    return "\n".join([line for line in _MARKUP.sub("", text).splitlines() if line.strip()][-count:])
+
+
+def _holder_is_dead(lock: Path) -> bool:
+    """Whether a lock's holder was a process of this machine that no longer runs."""
+    try:
+        holder = json.loads(lock.read_text())
+        if holder["hostname"] != socket.gethostname():
+            return False
+        os.kill(int(holder["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (FileNotFoundError, PermissionError, KeyError, ValueError):
+        return False
+    return False
