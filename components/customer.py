@@ -30,18 +30,21 @@ HEALTH_TEST = (
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How Docker checks an instance, as Docker writes durations (``30s``).
+    """How Docker checks an instance; all times in seconds.
 
     Attributes:
-        interval: Time between two checks.
-        start_interval: Time between two checks while it starts; None for an Engine older than 25.
+        interval: Between two checks.
+        timeout: For one check.
+        retries: Failures in a row until it counts as unhealthy.
+        start_period: Time at the start in which failures do not count.
+        start_interval: Between two checks in that time; None for an Engine older than 25.
     """
 
-    interval: str = "30s"
-    timeout: str = "10s"
+    interval: int = 30
+    timeout: int = 10
     retries: int = 3
-    start_period: str = "60s"
-    start_interval: str | None = "2s"
+    start_period: int = 60
+    start_interval: int | None = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +145,7 @@ class Customer(pulumi.ComponentResource):
             init=True,
             memory=args.memory_mib,
             memory_swap=args.memory_mib,
-            cpus=f"{args.cpus:g}",
+            cpus=str(float(args.cpus)),
             envs=_environment(args),
             read_only=True,
             tmpfs={
@@ -154,11 +157,11 @@ class Customer(pulumi.ComponentResource):
             security_opts=["no-new-privileges:true"],
             healthcheck=docker.ContainerHealthcheckArgs(
                 tests=list(HEALTH_TEST),
-                interval=args.health.interval,
-                timeout=args.health.timeout,
+                interval=go_duration(args.health.interval),
+                timeout=go_duration(args.health.timeout),
                 retries=args.health.retries,
-                start_period=args.health.start_period,
-                start_interval=args.health.start_interval,
+                start_period=go_duration(args.health.start_period),
+                start_interval=None if args.health.start_interval is None else go_duration(args.health.start_interval),
             ),
             wait=True,
             wait_timeout=HEALTHY_WITHIN_SECONDS,
@@ -177,6 +180,12 @@ class Customer(pulumi.ComponentResource):
 
 STABLE_LABELS = frozenset({"managed-by", "markitup.customer", "markitup.stack", "markitup.cell"})
 """Labels of a volume: those that never change during its life."""
+
+
+def go_duration(seconds: int) -> str:
+    """Return a duration as Go writes it (``1m0s``): any other spelling is a difference at every update."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def _environment(args: CustomerArgs) -> pulumi.Output[list[str]]:

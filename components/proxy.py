@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.docker_labels import container_labels, network_labels, volume_labels
+from components.labels import PROXY, ROLE
 
 LOG_OPTIONS = {"max-size": "50m", "max-file": "5"}
 
@@ -20,7 +21,7 @@ class ProxyArgs:
     Attributes:
         image: Pinned reference of the Caddy image with the Cloudflare DNS module.
         caddyfile: The whole configuration; it names no customer.
-        files: More files to put into the container, path below /etc/caddy to content; elsewhere the root is read-only.
+        files: More files to put into the container, path to content.
         environment: Environment variables; secret values as secret Outputs.
         edge_network_name: Docker's name of the network with the published ports.
         tenants_network_name: The tenants' bridge.
@@ -84,7 +85,8 @@ class Proxy(pulumi.ComponentResource):
             image=image.image_id,
             restart="unless-stopped",
             must_run=True,
-            read_only=True,
+            # Not read-only: Docker puts uploaded files into no container whose root is. Caddy runs as a user that
+            # can write to nothing of it.
             tmpfs={"/tmp": "rw,noexec,nosuid,size=16m", "/run/caddy": "rw,noexec,nosuid,size=1m", "/config": "rw,size=4m"},
             capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
             security_opts=["no-new-privileges:true"],
@@ -107,7 +109,7 @@ class Proxy(pulumi.ComponentResource):
             ],
             log_driver="json-file",
             log_opts=LOG_OPTIONS,
-            labels=container_labels(args.labels),
+            labels=container_labels({**args.labels, ROLE: PROXY}),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         self.container_name = container.name

@@ -143,13 +143,16 @@ def _has_plugin(pulumi: Path, name: str, version: str, say: Say, *, downloads: b
 
 
 def _link(program: Path, folder: Path) -> None:
-    """Put a program into a folder under its own name; several processes may do so at once."""
+    """Put a program into a folder under its own name; several processes may do so at once.
+
+    A hard link: the language host looks for its script beside the file that a symbolic link leads to.
+    """
     link = folder / program.name
-    if link.is_symlink() and link.readlink() == program:
+    if link.exists() and link.samefile(program) and not link.is_symlink():
         return
     unfinished = folder / f".{program.name}.{os.getpid()}"
     unfinished.unlink(missing_ok=True)
-    unfinished.symlink_to(program)
+    unfinished.hardlink_to(program)
     unfinished.replace(link)
 
 

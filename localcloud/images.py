@@ -49,7 +49,6 @@ RUN mkdir -p /config /data /etc/caddy /run/caddy \\
 COPY caddy /usr/bin/caddy
 ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data HOME=/data
 USER 1100:1100
-VOLUME /etc/caddy
 EXPOSE 80 443 443/udp
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """

@@ -23,12 +23,18 @@ DEEPEST = 6
 
 SECTIONS = ("customers", "quarantine")
 _NOT_TEXT = re.compile(r"(?:y|n|yes|no|on|off|true|false|null)\Z|[0-9]+\Z", re.IGNORECASE)
+_TEXT = r"\t -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
+"""What YAML allows in a line, but for its byte order mark. U+0085, U+2028 and U+2029 would end the line."""
+_COMMENT = rf"(?:[ ]+#[{_TEXT}]*)?[ ]*\n"
 _LINE = re.compile(
-    r"(?P<blank>[ ]*(?:#[^\n]*)?)\n"
-    r"|(?P<section>[a-z]+):[ ]*(?P<empty>\{\})?[ ]*(?:#[^\n]*)?\n"
-    r"|[ ]{2}(?P<entry>[a-z][a-z0-9_-]*):(?:[ ]+(?P<day>\d{4}-\d\d-\d\d))?[ ]*(?:[ ]#[^\n]*)?\n"
-    r"|[ ]{4}(?P<field>[a-z_]+):[ ]+(?P<value>[A-Za-z][A-Za-z0-9_.-]*|\d{4}-\d\d-\d\d)[ ]*(?:[ ]#[^\n]*)?\n"
+    rf"(?P<blank>[ ]*(?:#[{_TEXT}]*)?)\n"
+    rf"|(?P<section>[a-z]{{1,99}}):(?P<empty>[ ]+\{{\}})?{_COMMENT}"
+    rf"|[ ]{{2}}(?P<entry>[a-z][a-z0-9_-]{{0,99}}):(?:[ ]+(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}))?{_COMMENT}"
+    rf"|[ ]{{4}}(?P<field>[a-z_]{{1,99}}):[ ]+"
+    rf"(?P<value>[A-Za-z][A-Za-z0-9_.-]*|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){_COMMENT}"
 )
+_UNSEEN = re.compile(rf"[^\n\r\ufeff{_TEXT}]|\r(?!\n)")
+"""What no editor shows: control characters, lone surrogates, and line ends that YAML knows and git does not."""
 
 
 @dataclass(slots=True)
@@ -55,6 +61,8 @@ def read_document(text: str) -> Document:
     Raises:
         RegistryError: it is no YAML of the right outline at all; the one problem says where.
     """
+    if len(text) > LARGEST_FILE:
+        raise _refused("the file", f"it is larger than {LARGEST_FILE // 2**20} MiB", "is it the right file?", None)
     return _scan(text) or _parse(text)
 
 
@@ -64,6 +72,7 @@ def _scan(text: str) -> Document | None:
     if not text.endswith("\n"):
         return None
     section, entry, number, position = None, None, 0, 0
+    seen: set[str] = set()
     match = _LINE.match
     while position < len(text):
         found = match(text, position)
@@ -71,26 +80,30 @@ def _scan(text: str) -> Document | None:
             return None
         position = found.end()
         number += 1
-        kind = found.lastgroup
         if found["field"] is not None:
             name, value = found["field"], found["value"]
-            if entry is None or name in entry.fields or _NOT_TEXT.match(value):
+            if entry is None or name in entry.fields or _NOT_TEXT.match(name) or _NOT_TEXT.match(value):
                 return None
-            entry.fields[name] = date.fromisoformat(value) if value[0].isdigit() and _is_day(value) else value
+            if value[0].isdigit() and not _is_day(value):
+                return None
+            entry.fields[name] = date.fromisoformat(value) if value[0].isdigit() else value
             entry.lines[name] = number
         elif found["entry"] is not None:
             name, day = found["entry"], found["day"]
-            if section == "customers" and day is None and name not in document.entries and not _NOT_TEXT.match(name):
+            if _NOT_TEXT.match(name):
+                return None
+            if section == "customers" and day is None and name not in document.entries:
                 document.entries[name] = entry = RawEntry(line=number, fields={}, lines={})
             elif section == "quarantine" and day is not None and name not in document.quarantine and _is_day(day):
                 document.quarantine[name] = (date.fromisoformat(day), number)
             else:
                 return None
-        elif kind == "section" or found["section"] is not None:
-            if found["section"] not in SECTIONS or found["section"] == section:
+        elif found["section"] is not None:
+            if found["section"] not in SECTIONS or found["section"] in seen:
                 return None
-            section, entry = found["section"], None
-    if section is None or not document.entries or any(not raw.fields for raw in document.entries.values()):
+            seen.add(found["section"])
+            section, entry = found["section"] if found["empty"] is None else None, None
+    if not document.entries or any(not raw.fields for raw in document.entries.values()):
         return None
     return document
 
@@ -104,8 +117,11 @@ def _is_day(value: str) -> bool:
 
 
 def _parse(text: str) -> Document:
-    if len(text) > LARGEST_FILE:
-        raise _refused("the file", f"it is larger than {LARGEST_FILE // 2**20} MiB", "is it the right file?", None)
+    unseen = _UNSEEN.search(text)
+    if unseen is not None:
+        line = text.count("\n", 0, unseen.start()) + 1
+        reason = f"it has the character U+{ord(unseen[0]):04X}, which YAML forbids or editors hide"
+        raise _refused("the file", reason, "remove it", line)
     try:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -115,8 +131,10 @@ def _parse(text: str) -> Document:
                 raise _refused("the file", "it is nested too deeply", "write entries as the examples do", line)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
                 raise _refused("the file", "anchors and aliases are not allowed", "write the value out", line)
+            if getattr(event, "tag", None) is not None:
+                raise _refused("the file", f"tags (`{event.tag}`) are not allowed", "quote the value instead", line)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeError) as error:  # an escaped tag can be no UTF-8
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error)
         raise _refused(
@@ -129,12 +147,12 @@ def _parse(text: str) -> Document:
     for name, node, line in _mapping(root, "the file", document.problems):
         if name == "customers":
             _read_customers(node, document)
-        elif name == "quarantine":
+        elif name == "quarantine" and not _is_null(node):
             document.quarantine = {
                 key: (_value(value, f"quarantine/{key}", document.problems), at)
                 for key, value, at in _mapping(node, "quarantine", document.problems)
             }
-        else:
+        elif name not in SECTIONS:
             document.problems.append(
                 Problem(path=name, reason="there is no such section", fix=f"use {' or '.join(SECTIONS)}", line=line)
             )
@@ -154,7 +172,7 @@ def _read_customers(node: yaml.Node, document: Document) -> None:
 def _mapping(node: yaml.Node, path: str, problems: list[Problem]) -> Iterator[tuple[str, yaml.Node, int]]:
     """Yield a mapping's keys, value nodes and lines; note what is no mapping, no text or there twice."""
     line = node.start_mark.line + 1
-    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
+    if _is_null(node):
         problems.append(Problem(path=path, reason="it is empty", fix="fill it in, or remove it", line=line))
         return
     if not isinstance(node, yaml.MappingNode):
@@ -180,6 +198,10 @@ def _mapping(node: yaml.Node, path: str, problems: list[Problem]) -> Iterator[tu
         else:
             seen[key.value] = at
             yield key.value, value, at
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
 _KINDS: Mapping[str, str] = {"bool": "true or false", "int": "a number", "float": "a number", "null": "nothing"}

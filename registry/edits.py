@@ -17,6 +17,7 @@ from registry.document import RawEntry, read_document
 from registry.errors import Problem, RegistryError
 
 _FIELD = re.compile(r"^ {4}([a-z_]+):(?P<gap>[ ]*)(?P<value>[^#\n]*?)(?P<rest>[ ]*(?:[ ]#[^\n]*)?)\n", re.MULTILINE)
+_SECTION = r"^{name}:(?P<empty>[ ]+\{{\}})?[ ]*(?:[ ]#[^\n]*)?\n"
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
@@ -26,11 +27,12 @@ def add(text: str, customer_id: str, customer: Customer) -> str:
     Raises:
         RegistryError: the id is there already, or the file has no ``customers:`` section in block style.
     """
+    text = _whole_lines(text)
     if _header(customer_id).search(text) is not None:
         raise _refused(customer_id, "it is there already", "choose another id")
-    section = re.search(r"^customers:[^\n]*\n", text, re.MULTILINE)
-    if section is None:
-        raise _refused(customer_id, "the file has no section `customers:`", "add the line `customers:`")
+    section = re.search(_SECTION.format(name="customers"), text, re.MULTILINE)
+    if section is None or section["empty"]:
+        raise _refused(customer_id, "the file has no section `customers:` in block style", "add the line `customers:`")
     following = re.compile(r"^[a-z]", re.MULTILINE).search(text, section.end())
     end = len(text) if following is None else following.start()
     body = text[section.end() : end]
@@ -47,6 +49,7 @@ def update(text: str, customer_id: str, **changes: object) -> str:
     Raises:
         RegistryError: there is no such entry in block style.
     """
+    text = _whole_lines(text)
     start, end = _span(text, customer_id)
     entry = text[start:end]
     for name in (name for name in FIELDS if name in changes):
@@ -60,16 +63,25 @@ def remove(text: str, customer_id: str, *, quarantine_until: date) -> str:
     Raises:
         RegistryError: there is no such entry in block style.
     """
+    text = _whole_lines(text)
     header = _header(customer_id).search(text)
     start, end = _span(text, customer_id)
-    subdomain = entry_at(text, customer_id).fields["subdomain"]
+    subdomain = entry_at(text, customer_id).fields.get("subdomain")
+    if subdomain is None:
+        raise _refused(customer_id, "it has no subdomain to keep in quarantine", "add a line `subdomain: ...`")
     text = text[: header.start() if header is not None else start] + text[end:]
-    line = f"  {subdomain}: {quarantine_until.isoformat()}\n"
-    section = re.search(r"^quarantine:[^\n]*\n", text, re.MULTILINE)
+    line = f"  {_written(subdomain)}: {quarantine_until.isoformat()}\n"
+    section = re.search(_SECTION.format(name="quarantine"), text, re.MULTILINE)
     if section is None:
-        return f"{text}\n# Names of deleted customers and the day until which nobody else gets them.\nquarantine:\n{line}"
-    opening = re.sub(r"[ ]*\{\}", "", section.group())
-    return text[: section.start()] + opening + line + text[section.end() :]
+        about = "# Names of deleted customers and the day until which nobody else gets them."
+        return f"{text}\n{about}\nquarantine:\n{line}"
+    opening = section.group().replace(section["empty"], "", 1) if section["empty"] else section.group()
+    # The name may have been in quarantine before, and taken again after that.
+    earlier = re.compile(rf"^ {{2}}[\"']?{re.escape(str(subdomain))}[\"']?:[^\n]*\n", re.MULTILINE)
+    following = re.compile(r"^[a-z]", re.MULTILINE).search(text, section.end())
+    end = len(text) if following is None else following.start()
+    names = earlier.sub("", text[section.end() : end])
+    return text[: section.start()] + opening + line + names + text[end:]
 
 
 def entry_at(text: str, customer_id: str) -> RawEntry:
@@ -78,6 +90,7 @@ def entry_at(text: str, customer_id: str) -> RawEntry:
     Raises:
         RegistryError: there is no such entry in block style, or it is broken.
     """
+    text = _whole_lines(text)
     start, end = _span(text, customer_id)
     document = read_document(f"customers:\n  {customer_id}:\n{text[start:end]}")
     if document.problems:
@@ -87,10 +100,16 @@ def entry_at(text: str, customer_id: str) -> RawEntry:
 
 def without_entry(text: str, customer_id: str) -> str | None:
     """Return the text without an entry's fields, to see that nothing else differs; None where it has no such entry."""
+    text = _whole_lines(text)
     if _header(customer_id).search(text) is None:
         return None
     start, end = _span(text, customer_id)
     return text[:start] + text[end:]
+
+
+def _whole_lines(text: str) -> str:
+    """Return the text with a line end behind its last line, which an editor may have left out."""
+    return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _header(customer_id: str) -> re.Pattern[str]:
@@ -106,7 +125,8 @@ def _span(text: str, customer_id: str) -> tuple[int, int]:
             "there is no such entry, or it is not written as `id:` with one indented line a field",
             "`hosting customer list` shows the ids",
         )
-    body = re.compile(r"(?: {4,}[^\n]*\n|[ ]*\n(?= {4,}\S))*").match(text, header.end())
+    # Blank lines and comments, however indented, are inside the entry where another field comes after them.
+    body = re.compile(r"(?: {4,}[^\n]*\n|(?:[ \t]*(?:#[^\n]*)?\n)+(?= {4,}[^\s#]))*").match(text, header.end())
     return header.end(), header.end() if body is None else body.end()
 
 

@@ -42,7 +42,10 @@ def read_text(path: Path) -> str:
         problem = Problem(path=str(path), reason="there is no such file", fix="restore it from git")
     except UnicodeDecodeError as error:
         problem = Problem(
-            path=str(path), reason=f"byte {error.start} is not UTF-8", fix="save the file as UTF-8 without a mark"
+            path=str(path),
+            reason=f"byte {error.start} is not UTF-8",
+            fix="save the file as UTF-8 without a mark",
+            line=error.object.count(b"\n", 0, error.start) + 1,
         )
     raise RegistryError([problem])
 
@@ -70,12 +73,11 @@ def parse(text: str, *, cells: Mapping[str, Cell], domain: str, today: date) -> 
             )
         )
     customers: dict[str, Customer] = {}
+    broken: dict[str, Set[str]] = {}
     for customer_id, raw in document.entries.items():
-        entry = _entry(customer_id, raw, problems)
-        if entry is not None:
-            customers[customer_id] = entry
+        customers[customer_id], broken[customer_id] = _entry(customer_id, raw, problems)
     registry = Registry(customers=customers, quarantine=_quarantine(document, problems))
-    problems.extend(_rules(registry, document, cells=cells, domain=domain, today=today))
+    problems.extend(_rules(registry, document, broken, cells=cells, domain=domain, today=today))
     if problems:
         raise RegistryError(sorted(problems, key=lambda problem: problem.line or 0))
     return registry
@@ -84,7 +86,8 @@ def parse(text: str, *, cells: Mapping[str, Cell], domain: str, today: date) -> 
 _ID = re.compile(CUSTOMER_ID)
 
 
-def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> Customer | None:
+def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> tuple[Customer, Set[str]]:
+    """Return an entry, and which of its fields are broken and stood in for."""
     path = f"customers/{customer_id}"
     if _ID.fullmatch(customer_id) is None:
         problems.append(
@@ -98,22 +101,21 @@ def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> Customer
     fields = {name: value for name, value in raw.fields.items() if value is not None}
     noted: Set[str] = raw.fields.keys() - fields.keys()
     try:
-        return Customer.model_validate(fields)
+        return Customer.model_validate(fields), noted
     except ValidationError as error:
         for item in error.errors(include_url=False):
             name = str(item["loc"][0])
             if name not in noted:  # what the notation got wrong is reported already
                 problems.append(_field_problem(path, name, item, raw))
         noted |= {str(item["loc"][0]) for item in error.errors(include_url=False)}
-    return _readable_part(fields, noted)
+    return _readable_part(fields, noted), noted
 
 
-def _readable_part(fields: Mapping[str, object], broken: Set[str]) -> Customer | None:
+def _readable_part(fields: Mapping[str, object], broken: Set[str]) -> Customer:
     """Return a broken entry's sound fields, so that the rules can be held against them as well."""
     sound = {name: value for name, value in fields.items() if name not in broken and name in FIELDS}
-    if not {"subdomain", "plan", "status", "cell"} <= sound.keys():
-        return None
-    return Customer.model_validate(sound)
+    status = Status.DELETING if "delete_after" in sound else Status.ACTIVE
+    return Customer.model_validate({"subdomain": "", "plan": "pro", "status": status, "cell": "", **sound})
 
 
 def _field_problem(path: str, name: str, item: Mapping[str, object], raw: RawEntry) -> Problem:
@@ -139,20 +141,30 @@ def _quarantine(document: Document, problems: list[Problem]) -> dict[str, date]:
 
 
 def _rules(
-    registry: Registry, document: Document, *, cells: Mapping[str, Cell], domain: str, today: date
+    registry: Registry,
+    document: Document,
+    broken: Mapping[str, Set[str]],
+    *,
+    cells: Mapping[str, Cell],
+    domain: str,
+    today: date,
 ) -> Iterator[Problem]:
-    """Yield what is wrong with entries that are well-formed, alone or together."""
+    """Yield what is wrong with well-formed fields, alone or together; broken ones are reported already."""
     taken: dict[tuple[str, str], str] = {}
     for customer_id, entry in registry.customers.items():
         raw = document.entries[customer_id]
         for name, reason, fix in entry_rules(entry, registry.quarantine, cells=cells, domain=domain, today=today):
-            yield _problem(customer_id, name, reason, fix, raw)
+            if name not in broken[customer_id]:
+                yield _problem(customer_id, name, reason, fix, raw)
         for name, value in unique_values(entry):
+            if name in broken[customer_id]:
+                continue
             other = taken.setdefault((name, value), customer_id)
             if other != customer_id:
                 reason = f"`{value}` belongs to customers/{other} already"
                 yield _problem(customer_id, name, reason, "give one of them another value", raw)
-    yield from over_full(registry, cells)
+    placed = {key: entry for key, entry in registry.customers.items() if broken[key].isdisjoint({"plan", "cell"})}
+    yield from over_full(Registry(customers=placed), cells)
 
 
 def _problem(customer_id: str, name: str, reason: str, fix: str, raw: RawEntry) -> Problem:
@@ -225,9 +237,12 @@ def parse_edit(
     if without_entry(text, customer_id) != without_entry(after, customer_id) or customer_id not in registry.customers:
         return None
     problems: list[Problem] = []
-    raw = entry_at(after, customer_id)
-    entry = _entry(customer_id, raw, problems)
-    if entry is None or problems:
+    try:
+        raw = entry_at(after, customer_id)
+    except RegistryError:  # its lines are counted from the entry, not from the file's beginning
+        return None
+    entry, _ = _entry(customer_id, raw, problems)
+    if problems:
         return None
     edited = Registry(customers={**registry.customers, customer_id: entry}, quarantine=registry.quarantine)
     mine = set(unique_values(entry))

@@ -79,26 +79,29 @@ class RegistryStore:
             The commit's id; None where nothing changed or the file is in no git repository.
 
         Raises:
-            RegistryError: the file was refused before or after the edit; nothing is written.
+            RegistryError: the file was refused before or after the edit, or somebody saved it meanwhile;
+                nothing is written.
         """
         with self._lock():
             text = read_text(self._path)
             registry = self._check(text)
             edited = operation(text, registry)
-            if edited == text:
-                return None
-            self._check_edit((text, registry), edited, provenance.customer_id)
+            if edited != text:
+                self._check_edit((text, registry), edited, provenance.customer_id)
             repo = self._repository()
             if repo is not None:
-                self._commit_left_over(repo)
-            self._write(edited)
+                self._commit_left_over(repo)  # also where a crash came before the commit, and this is the second try
+            if edited == text:
+                return None
+            self._write(edited, instead_of=text)
             return None if repo is None else self._commit(repo, provenance.message())
 
     def _check(self, text: str) -> Registry:
-        if self._checked is None or self._checked[0] != text:
-            registry = parse(text, cells=self._cells, domain=self._domain, today=self._clock())
-            self._checked = (text, registry)
-        return self._checked[1]
+        checked = self._checked  # read once: another thread may put its own there at any moment
+        if checked is None or checked[0] != text:
+            checked = (text, parse(text, cells=self._cells, domain=self._domain, today=self._clock()))
+            self._checked = checked
+        return checked[1]
 
     def _check_edit(self, before: tuple[str, Registry], edited: str, customer_id: str) -> None:
         registry = parse_edit(
@@ -112,7 +115,7 @@ class RegistryStore:
     def _lock(self) -> FileLock:
         return FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=LOCK_SECONDS)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, *, instead_of: str) -> None:
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -120,6 +123,9 @@ class RegistryStore:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(self._path.stat().st_mode & 0o777)
+            if read_text(self._path) != instead_of:  # an editor does not know the lock
+                problem = Problem(path=str(self._path), reason="somebody saved it meanwhile", fix="try again")
+                raise RegistryError([problem])
             Path(name).replace(self._path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from registry.store import RegistryStore
 from stacks.settings import Settings, read_settings
-from webhook.deploy import Deployer, Target
+from webhook.deploy import Deployer, Say, Target
 from webhook.probe import Probe
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -40,19 +40,14 @@ class Context:
             self.registry_file, cells=self.settings.cells, domain=self.settings.domain, clock=today
         )
 
-    def deployer(self, say: object) -> Deployer:
+    def deployer(self, say: Say) -> Deployer:
         """Return what runs the engine; it is looked for, and built where there is none, at this moment."""
         from engine.install import ensure_engine  # noqa: PLC0415 - most commands need no engine
 
-        engine = ensure_engine(say)  # type: ignore[arg-type]
+        engine = ensure_engine(say)
         variables = {**self.target.variables, **engine.environment()}
-        target = Target(
-            environment=self.target.environment,
-            project=self.target.project,
-            settings_file=self.target.settings_file,
-            variables=variables,
-        )
-        return Deployer(target, say)  # type: ignore[arg-type]
+        target = replace(self.target, variables=variables, pulumi=engine.pulumi)
+        return Deployer(target, say)
 
     def probe(self) -> Probe:
         """Return what looks whether an instance answers."""

@@ -20,7 +20,7 @@ from registry.customers import Customer as Entry
 from registry.customers import Registry, Status
 from registry.plans import PLANS
 from stacks.names import CellNetwork, StackName, cell_labels, volume_name
-from stacks.settings import Settings
+from stacks.settings import Settings, SettingsError
 from stacks.tenant_secrets import ENCRYPTION_KEY_LENGTH, derive
 
 TENANT_IMAGE_CONTEXT = Path(__file__).parent.parent / "images" / "tenant"
@@ -44,14 +44,13 @@ async def declare_cell(
     here = {key: entry for key, entry in sorted(registry.customers.items()) if entry.cell == name}
     await _check_removals(stack, registry, confirmed=removals_confirmed)
 
-    platform = pulumi.StackReference("platform", stack_name=StackName(environment=stack.environment, cell=None).qualified)
-    server = platform.require_output("cells").apply(lambda cells: cells[name])
+    server = await _server(stack)
     labels = cell_labels(stack)
     network = CellNetwork.of(name, cell.subnet)
     on_server = pulumi.ResourceOptions(
         provider=docker.Provider(
             "docker",
-            host=cell.docker_host or server.apply(lambda s: f"ssh://markitup@{s['ipv4']}"),
+            host=cell.docker_host or f"ssh://markitup@{server['ipv4']}",
             ssh_opts=["-o", "ControlMaster=auto", "-o", "ControlPath=~/.ssh/hosting-%C", "-o", "ControlPersist=60s"],
         )
     )
@@ -80,7 +79,7 @@ async def declare_cell(
         on_server,
     )
     Proxy(name, _proxy_args(settings, cell.http_port, cell.https_port, network, tenants, labels, config), on_server)
-    server_ipv4 = server.apply(lambda s: s["ipv4"])
+    server_ipv4 = server["ipv4"]
     master_keys = config.require_secret_object("tenant_master_keys")
     for customer_id, entry in here.items():
         Customer(
@@ -99,6 +98,17 @@ async def declare_cell(
         "server_ipv4": server_ipv4,
         "tenant_image": image.image_id,
     }
+
+
+async def _server(stack: StackName) -> Mapping[str, str]:
+    """Return what the platform says of this cell's server."""
+    platform = StackName(environment=stack.environment, cell=None)
+    cells = await pulumi.StackReference("platform", stack_name=platform.qualified).get_output_details("cells")
+    server = (cells.value or {}).get(str(stack.cell))
+    if server is None:
+        msg = f"{stack}: the platform `{platform}` has no server for this cell yet. Fix: hosting up, or pulumi up -s {platform}"
+        raise SettingsError(msg)
+    return server
 
 
 async def _check_removals(stack: StackName, registry: Registry, *, confirmed: int) -> None:
@@ -152,7 +162,7 @@ def _customer_args(
     settings: Settings,
     image: TenantImage,
     tenants: TenantsNetwork,
-    server_ipv4: pulumi.Output[str],
+    server_ipv4: str,
     master_keys: pulumi.Output[Mapping[str, str]],
 ) -> CustomerArgs:
     plan = PLANS[entry.plan]
@@ -195,12 +205,8 @@ def _customer_args(
         zone_id=settings.zone_id,
         server_ipv4=server_ipv4,
         health=Health(
-            interval=f"{settings.health_interval_seconds}s",
-            start_interval=(
-                None
-                if settings.health_start_interval_seconds is None
-                else f"{settings.health_start_interval_seconds}s"
-            ),
+            interval=settings.health_interval_seconds,
+            start_interval=settings.health_start_interval_seconds or None,
         ),
         labels={
             **cell_labels(stack),

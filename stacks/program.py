@@ -18,8 +18,8 @@ CONFIRM_REMOVALS = "HOSTING_CONFIRM_REMOVALS"
 """Environment variable: how many customers the operator agrees to remove in this update."""
 
 
-async def program(confirmed_removals: int | None = None) -> dict[str, object]:
-    """Declare the stack that the engine asks for and return its outputs.
+async def program(confirmed_removals: int | None = None) -> None:
+    """Declare the stack that the engine asks for and export its outputs.
 
     Args:
         confirmed_removals: How many customers the operator agrees to remove in this update; by default
@@ -31,10 +31,12 @@ async def program(confirmed_removals: int | None = None) -> dict[str, object]:
     if confirmed_removals is None:
         confirmed_removals = int(os.environ.get(CONFIRM_REMOVALS, "0"))
     try:
-        return await _declare(confirmed_removals)
+        outputs = await _declare(confirmed_removals)
     except (SettingsError, RegistryError, NoServerTypeError) as error:
         # The engine prints a RunError as it is, anything else with a stack trace.
         raise pulumi.RunError(str(error)) from error
+    for name, value in outputs.items():
+        pulumi.export(name, value)
 
 
 async def _declare(confirmed_removals: int) -> dict[str, object]:

@@ -96,10 +96,11 @@ class Settings(BaseModel):
         int, Field(ge=1, description="Seconds between two health checks of an instance.")
     ] = 30
     health_start_interval_seconds: Annotated[
-        int | None,
+        int,
         Field(
-            ge=1,
-            description="Seconds between two checks while an instance starts; null for Docker Engines older than 25.",
+            ge=0,
+            description="Seconds between two checks while an instance starts; 0 for Docker Engines older than 25, "
+            "which know only the interval above.",
         ),
     ] = 2
     secret_versions: Annotated[

@@ -45,12 +45,14 @@ class Target:
         project: Folder of Pulumi.yaml.
         settings_file: The environment's stack file, shared by all its stacks.
         variables: Environment variables for the engine (backend, passphrase, provider credentials).
+        pulumi: The CLI, in a folder ``bin``; by default the one on PATH.
     """
 
     environment: str
     project: Path
     settings_file: Path
     variables: Mapping[str, str]
+    pulumi: Path | None = None
 
     def stack(self, cell: str | None) -> StackName:
         """Return the stack of a cell, or the platform's."""
@@ -87,6 +89,8 @@ class Deployer:
     def __init__(self, target: Target, say: Say) -> None:
         self._target = target
         self._say = say
+        root = None if target.pulumi is None else str(target.pulumi.parent.parent)
+        self._command = automation.PulumiCommand(root=root)
 
     def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[StackResult]:
         """Update the platform (if asked) and then cells, in parallel; a failed cell leaves the others alone.
@@ -108,6 +112,10 @@ class Deployer:
         with ThreadPoolExecutor(max_workers=PARALLEL_STACKS) as pool:
             work = [pool.submit(self._run, cell, confirmed_removals, preview=True) for cell in wanted]
         return [each.result() for each in work]
+
+    def ensure_stack(self, cell: str | None) -> None:
+        """Create a stack if it does not exist."""
+        self._select(self._target.stack(cell), 0)
 
     def outputs(self, cell: str | None) -> Mapping[str, object]:
         """Return a stack's outputs as of its last update, without secret ones."""
@@ -147,6 +155,7 @@ class Deployer:
             program=partial(program, confirmed_removals),
             opts=automation.LocalWorkspaceOptions(
                 work_dir=str(self._target.project),
+                pulumi_command=self._command,
                 env_vars={
                     **self._target.variables,
                     "PULUMI_OPTION_CONFIG_FILE": str(self._target.settings_file),
@@ -195,7 +204,7 @@ class _Log:
                 kind = step.type.rsplit(":", 1)[-1]
                 self._say(f"{self._name}: {verb} {kind} {step.urn.rsplit('::', 1)[-1]}")
         elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
-            text = _MARKUP.sub("", event.diagnostic_event.message).strip()
+            text = _MARKUP.sub("", event.diagnostic_event.message).strip().removeprefix("an unhandled error occurred: ")
             if text and text not in self.errors:
                 self.errors.append(text)
         elif event.summary_event is not None:

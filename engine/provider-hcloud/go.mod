@@ -4,6 +4,8 @@ module markitup.io/hosting/engine/provider-hcloud
 go 1.26
 
 require (
+	github.com/hashicorp/terraform-plugin-sdk/v2 v2.40.1
+	github.com/hetznercloud/hcloud-go/v2 v2.37.0
 	github.com/hetznercloud/terraform-provider-hcloud v1.57.0
 	github.com/pulumi/pulumi-terraform-bridge/v3 v3.137.0
 )
@@ -120,12 +122,10 @@ require (
 	github.com/hashicorp/terraform-plugin-go v0.31.0 // indirect
 	github.com/hashicorp/terraform-plugin-log v0.10.0 // indirect
 	github.com/hashicorp/terraform-plugin-mux v0.23.1 // indirect
-	github.com/hashicorp/terraform-plugin-sdk/v2 v2.40.1 // indirect
 	github.com/hashicorp/terraform-plugin-testing v1.13.3 // indirect
 	github.com/hashicorp/terraform-registry-address v0.4.0 // indirect
 	github.com/hashicorp/terraform-svchost v0.1.1 // indirect
 	github.com/hashicorp/yamux v0.1.2 // indirect
-	github.com/hetznercloud/hcloud-go/v2 v2.32.0 // indirect
 	github.com/huandu/xstrings v1.3.3 // indirect
 	github.com/iancoleman/strcase v0.3.0 // indirect
 	github.com/imdario/mergo v0.3.15 // indirect

@@ -27,8 +27,10 @@ type dispatcher interface {
 
 func main() {
 	ctx := context.Background()
+	upstream := hcloud.Provider()
+	orderByLocation(upstream.ResourcesMap["hcloud_primary_ip"])
 	info := tfbridge.ProviderInfo{
-		P:            pfbridge.MuxShimWithPF(ctx, shimv2.NewProvider(hcloud.Provider()), hcloud.NewPluginProvider()),
+		P:            pfbridge.MuxShimWithPF(ctx, shimv2.NewProvider(upstream), hcloud.NewPluginProvider()),
 		Name:         "hcloud",
 		Version:      version,
 		MetadataInfo: tfbridge.NewProviderMetadata([]byte("{}")),

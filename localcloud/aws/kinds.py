@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from localcloud.aws.api import Api
 from localcloud.aws.buckets import BucketKind, bucket_settings
 from localcloud.aws.users import AccessKeyKind, UserKind, UserPolicyKind
 from localcloud.faults import Faults
 from localcloud.provider import Cloud, Kind
 
-VERSION = "7.0.0"
+VERSION = version("pulumi-aws")
 
 
 def aws(api: Api, faults: Faults, region: str = "eu-central-1") -> Cloud:

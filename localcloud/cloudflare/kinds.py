@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from localcloud.cloudflare.zones import TYPES, Zones
 from localcloud.faults import Faults
 from localcloud.provider import Cloud, Field, Properties
 
-VERSION = "6.0.0"
+VERSION = version("pulumi-cloudflare")
 
 
 class DnsRecordKind:

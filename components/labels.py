@@ -1,0 +1,4 @@
+"""Docker labels by which other programs find what was declared."""
+
+ROLE = "markitup.role"
+PROXY = "proxy"
