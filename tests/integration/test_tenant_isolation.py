@@ -84,7 +84,7 @@ def address_of(container: Container) -> str:
 
 def fetch(source: Container, address: str, port: int) -> str | None:
     """Return what a container gets from an HTTP server, or None if it reaches none within 2 s."""
-    # Not busybox's wget: in an image without /etc/services it ends with a segmentation fault.
+    # Not with busybox's wget: in the base image it ends with a segmentation fault.
     ask = r"printf 'GET / HTTP/1.0\r\n\r\n' | busybox nc -w 2 $0 $1"
     _, output = source.exec_run(["sh", "-c", ask, address, str(port)])
     header, _, body = output.decode().replace("\r\n", "\n").partition("\n\n")
