@@ -19,13 +19,11 @@ HEALTHY_WITHIN_SECONDS = 60
 MIB = 1024 * 1024
 
 # The image has neither curl nor wget. A database that can't be opened still answers 200, so the body counts.
-HEALTH_TEST = (
-    "CMD",
-    "node",
-    "-e",
+HEALTH_SCRIPT = (
     f"fetch('http://127.0.0.1:'+(process.env.PORT||{APP_PORT})+'/api/health')"
-    ".then(async r=>process.exit(r.ok&&(await r.json()).status==='healthy'?0:1),()=>process.exit(1))",
+    ".then(async r=>process.exit(r.ok&&(await r.json()).status==='healthy'?0:1),()=>process.exit(1))"
 )
+HEALTH_TEST = ("CMD", "node", "-e", HEALTH_SCRIPT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +147,7 @@ class Customer(pulumi.ComponentResource):
             envs=_environment(args),
             read_only=True,
             tmpfs={
-                "/tmp": "rw,noexec,nosuid,size=64m",
+                "/tmp": "rw,noexec,nosuid,size=64m",  # noqa: S108 - in the container
                 # The app writes its analytics here; without it /api/analytics fails.
                 "/app/analytics": "rw,noexec,nosuid,size=16m,uid=1001,gid=1001",
             },
@@ -168,9 +166,7 @@ class Customer(pulumi.ComponentResource):
             stop_timeout=10,
             destroy_grace_seconds=10,
             volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/app/data")],
-            networks_advanced=[
-                docker.ContainerNetworksAdvancedArgs(name=args.network_name, aliases=aliases)
-            ],
+            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=args.network_name, aliases=aliases)],
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             labels=container_labels(args.labels),
@@ -183,8 +179,11 @@ STABLE_LABELS = frozenset({"managed-by", "markitup.customer", "markitup.stack", 
 
 
 def go_duration(seconds: int) -> str:
-    """Return a duration as Go writes it (``1m0s``): any other spelling is a difference at every update."""
+    """Return a duration as Go writes it (``1h0m0s``): any other spelling is a difference at every update."""
     minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 

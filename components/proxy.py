@@ -87,7 +87,11 @@ class Proxy(pulumi.ComponentResource):
             must_run=True,
             # Not read-only: Docker puts uploaded files into no container whose root is. Caddy runs as a user that
             # can write to nothing of it.
-            tmpfs={"/tmp": "rw,noexec,nosuid,size=16m", "/run/caddy": "rw,noexec,nosuid,size=1m", "/config": "rw,size=4m"},
+            tmpfs={
+                "/tmp": "rw,noexec,nosuid,size=16m",  # noqa: S108 - in the container
+                "/run/caddy": "rw,noexec,nosuid,size=1m",
+                "/config": "rw,size=4m",
+            },
             capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
             security_opts=["no-new-privileges:true"],
             envs=[pulumi.Output.format("{0}={1}", key, value) for key, value in sorted(args.environment.items())],
@@ -103,9 +107,7 @@ class Proxy(pulumi.ComponentResource):
             volumes=[docker.ContainerVolumeArgs(volume_name=data.name, container_path="/data")],
             networks_advanced=[
                 docker.ContainerNetworksAdvancedArgs(name=edge.name),
-                docker.ContainerNetworksAdvancedArgs(
-                    name=args.tenants_network_name, ipv4_address=args.tenants_address
-                ),
+                docker.ContainerNetworksAdvancedArgs(name=args.tenants_network_name, ipv4_address=args.tenants_address),
             ],
             log_driver="json-file",
             log_opts=LOG_OPTIONS,

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from demo.docker_engine import NoDockerError
-from demo.down import take_down
+from demo.down import remove_caches, take_down
 from demo.processes import StartError
 from demo.say import say
 from demo.up import DemoError, bring_up
@@ -32,6 +32,12 @@ def up(image: str | None = typer.Option(None, envvar="MARKITUP_IMAGE", help="Ano
 def down() -> None:
     """Remove every container, network, volume, process and file of the demo."""
     take_down()
+
+
+@app.command()
+def clean() -> None:
+    """Remove the demo's images and the cached engine as well."""
+    remove_caches()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import tarfile
 import docker
 from docker.models.containers import Container
 
-from demo.places import CA
 from components.labels import PROXY, ROLE
+from demo.places import CA
 from stacks.names import StackName
 
 ROOT = "/data/caddy/pki/authorities/local/root.crt"

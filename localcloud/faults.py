@@ -75,7 +75,13 @@ class Faults:
     def _take(self, cloud: str, operation: str) -> Fault | None:
         with self._store.transaction():
             for key, body in self._store.faults():
-                fault = Fault(**{**body, "mode": Mode(body["mode"])})
+                fault = Fault(
+                    cloud=body["cloud"],
+                    operation=body["operation"],
+                    mode=Mode(body["mode"]),
+                    times=body["times"],
+                    seconds=body["seconds"],
+                )
                 if fault.cloud == cloud and fnmatchcase(operation, fault.operation):
                     left = fault.times - 1
                     self._store.replace_fault(key, {**body, "times": left} if left > 0 else None)

@@ -65,7 +65,10 @@ class Field:
 class Kind(Protocol):
     """One resource type."""
 
-    fields: Mapping[str, Field]
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Return its inputs."""
+        ...
 
     def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         """Create it; return its id and outputs. Raises CloudError."""
@@ -101,34 +104,40 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:  # noqa: ARG002, N802, D102
+    def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=self._cloud.version)
 
-    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> Empty:  # noqa: ARG002, N802, D102
+    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> Empty:
         return Empty()
 
-    def Handshake(  # noqa: D102, N802
-        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext  # noqa: ARG002
+    def Handshake(
+        self,
+        request: provider_pb2.ProviderHandshakeRequest,
+        context: grpc.ServicerContext,
     ) -> provider_pb2.ProviderHandshakeResponse:
         return provider_pb2.ProviderHandshakeResponse()
 
-    def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:  # noqa: ARG002, N802, D102
+    def CheckConfig(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
         missing = [name for name in self._cloud.required_settings if name not in request.news.fields]
         failures = [provider_pb2.CheckFailure(property=name, reason="it is required") for name in missing]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:  # noqa: ARG002, N802, D102
+    def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
-    def Configure(  # noqa: D102, N802
-        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext  # noqa: ARG002
+    def Configure(
+        self,
+        request: provider_pb2.ConfigureRequest,
+        context: grpc.ServicerContext,
     ) -> provider_pb2.ConfigureResponse:
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
-    def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:  # noqa: ARG002, N802, D102
+    def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:
         return Empty()
 
-    def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:  # noqa: N802, D102
+    def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         fields = self._kind(request.urn, context).fields
         news = unpack(request.news)
         failures = [
@@ -142,7 +151,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 failures.append(provider_pb2.CheckFailure(property=name, reason=problem))
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:  # noqa: N802, D102
+    def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         fields = self._kind(request.urn, context).fields
         olds, news = unpack(request.old_inputs), unpack(request.news)
         ignored = set(request.ignoreChanges)
@@ -151,7 +160,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         replaces = [name for name in changed if fields[name].replaces]
         return provider_pb2.DiffResponse(changes=changes, diffs=changed, replaces=replaces)
 
-    def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:  # noqa: N802, D102
+    def Create(self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         inputs = unpack(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
@@ -165,7 +174,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.UNAVAILABLE, "transport is closing")
         return provider_pb2.CreateResponse(id=key, properties=pack({**inputs, **outputs}))
 
-    def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:  # noqa: N802, D102
+    def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         self._suffer("read", request.urn, context)
         kind = self._kind(request.urn, context)
         outputs = kind.read(request.id, unpack(request.properties))
@@ -174,7 +183,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = {name: outputs[name] for name in kind.fields if outputs.get(name) is not None}
         return provider_pb2.ReadResponse(id=request.id, properties=pack(outputs), inputs=pack(inputs))
 
-    def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:  # noqa: N802, D102
+    def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         if request.preview:
             return provider_pb2.UpdateResponse(properties=request.news)
         self._suffer("update", request.urn, context)
@@ -185,7 +194,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         return provider_pb2.UpdateResponse(properties=pack({**inputs, **outputs}))
 
-    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Empty:  # noqa: N802, D102
+    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Empty:
         self._suffer("delete", request.urn, context)
         try:
             self._kind(request.urn, context).delete(request.id, unpack(request.properties))

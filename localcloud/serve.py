@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ class Endpoints:
 
 
 @contextmanager
-def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Iterator[Endpoints]:
+def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Generator[Endpoints]:
     """Serve the local cloud whose state is in the folder.
 
     The HTTP ports may be fixed, so that what was declared with them stays valid after a restart.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError
@@ -39,12 +40,13 @@ def print_status(folder: Path, *, as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     for row in found:
         table.add_row(*row.values())
-    Console().print(table if found else "The local cloud is empty.")
+    Console(width=None if sys.stdout.isatty() else 160).print(table if found else "The local cloud is empty.")
 
 
 def _row(kind: str, thing: Thing) -> dict[str, str]:
     cloud, _, name = kind.partition("/")
-    what = ", ".join(str(_brief(thing[part])) for part in NAMING if thing.get(part) not in {None, ""} if not isinstance(thing.get(part), (list,)))
+    parts = (thing.get(part) for part in NAMING)
+    what = ", ".join(str(_brief(part)) for part in parts if part not in (None, "") and not isinstance(part, list))
     return {"cloud": cloud, "kind": name, "id": str(thing.get("id", "")), "what": what}
 
 

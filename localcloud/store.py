@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Store:
         self._depth = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None]:
         """Read and write with nobody in between; an exception undoes all of it. May be nested."""
         with self._lock:
             self._depth += 1
@@ -57,7 +57,12 @@ class Store:
 
     def put(self, kind: str, key: str | int, body: Mapping[str, Any]) -> None:
         """Create or overwrite a thing."""
-        self._execute("INSERT INTO things VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", kind, str(key), json.dumps(body))
+        self._execute(
+            "INSERT INTO things VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            kind,
+            str(key),
+            json.dumps(body),
+        )
 
     def get(self, kind: str, key: str | int) -> Thing | None:
         """Return a thing, or None."""
@@ -66,7 +71,9 @@ class Store:
 
     def all(self, kind: str) -> list[Thing]:
         """Return all things of a kind, oldest first."""
-        return [json.loads(body) for (body,) in self._execute("SELECT body FROM things WHERE kind = ? ORDER BY rowid", kind)]
+        return [
+            json.loads(body) for (body,) in self._execute("SELECT body FROM things WHERE kind = ? ORDER BY rowid", kind)
+        ]
 
     def delete(self, kind: str, key: str | int) -> bool:
         """Delete a thing; return whether there was one."""

@@ -25,9 +25,7 @@ class Cell(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     region: Annotated[Literal["eu", "us", "asia"], Field(description="Region that customers choose.")]
-    location: Annotated[
-        Literal["nbg1", "fsn1", "hel1", "ash", "hil", "sin"], Field(description="Hetzner location.")
-    ]
+    location: Annotated[Literal["nbg1", "fsn1", "hel1", "ash", "hil", "sin"], Field(description="Hetzner location.")]
     server_types: Annotated[
         tuple[str, ...], Field(min_length=1, description="Sizes to order, best first; the first to be had is taken.")
     ]

@@ -52,9 +52,7 @@ def touched_cells(old: Registry, new: Registry) -> frozenset[str]:
     return frozenset(cell for change in diff(old, new) for cell in change.cells)
 
 
-def check_removals(
-    previous: Mapping[str, Status], current: Registry, *, cell: str | None, confirmed: int = 0
-) -> None:
+def check_removals(previous: Mapping[str, Status], current: Registry, *, cell: str | None, confirmed: int = 0) -> None:
     """Refuse a registry that would lose customers' data.
 
     Args:

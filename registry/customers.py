@@ -30,8 +30,12 @@ class Customer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subdomain: Annotated[str, Field(description="First label of the instance's address; 3-40 of a-z, 0-9, inner hyphens.")]
-    plan: Annotated[Literal["personal", "team", "pro"], Field(description="Plan; limits and prices are in registry/plans.yaml.")]
+    subdomain: Annotated[
+        str, Field(description="First label of the instance's address; 3-40 of a-z, 0-9, inner hyphens.")
+    ]
+    plan: Annotated[
+        Literal["personal", "team", "pro"], Field(description="Plan; limits and prices are in registry/plans.yaml.")
+    ]
     status: Annotated[
         Status,
         Field(
@@ -39,7 +43,9 @@ class Customer(BaseModel):
             " deleting: the same, until delete_after. purging: everything but the data is gone, which goes next."
         ),
     ]
-    cell: Annotated[str, Field(description="Cell (server) that it lives on; chosen at sign-up, never changed by itself.")]
+    cell: Annotated[
+        str, Field(description="Cell (server) that it lives on; chosen at sign-up, never changed by itself.")
+    ]
     stripe_customer: Annotated[
         str | None, Field(pattern=r"^cus_[A-Za-z0-9_]{1,200}$", description="Stripe's id of the customer.")
     ] = None
@@ -51,7 +57,9 @@ class Customer(BaseModel):
         Literal["canary", "early", "stable"], Field(description="How early it gets a new version of the app.")
     ] = "stable"
     region: Annotated[Literal["eu", "us", "asia"] | None, Field(description="Region asked for at sign-up.")] = None
-    delete_after: Annotated[date | None, Field(description="Last day of the grace period (status deleting, purging).")] = None
+    delete_after: Annotated[
+        date | None, Field(description="Last day of the grace period (status deleting, purging).")
+    ] = None
 
 
 FIELDS = tuple(Customer.model_fields)

@@ -138,7 +138,9 @@ def _parse(text: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error)
         raise _refused(
-            "the file", f"it is no YAML: {reason}", "mend that line (`git diff` shows what changed)",
+            "the file",
+            f"it is no YAML: {reason}",
+            "mend that line (`git diff` shows what changed)",
             None if mark is None else mark.line + 1,
         ) from None
     if root is None:
@@ -154,7 +156,9 @@ def _parse(text: str) -> Document:
             }
         elif name not in SECTIONS:
             document.problems.append(
-                Problem(path=name, reason="there is no such section", fix=f"use {' or '.join(SECTIONS)}", line=line)
+                Problem(
+                    path=name or '""', reason="there is no such section", fix=f"use {' or '.join(SECTIONS)}", line=line
+                )
             )
     return document
 
@@ -166,7 +170,8 @@ def _read_customers(node: yaml.Node, document: Document) -> None:
         for name, value, at in _mapping(fields, path, document.problems):
             raw.fields[name] = _value(value, f"{path}/{name}", document.problems)
             raw.lines[name] = at
-        document.entries[customer_id] = raw
+        if isinstance(fields, yaml.MappingNode):  # otherwise it is one problem, not one a field as well
+            document.entries[customer_id] = raw
 
 
 def _mapping(node: yaml.Node, path: str, problems: list[Problem]) -> Iterator[tuple[str, yaml.Node, int]]:

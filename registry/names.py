@@ -12,7 +12,9 @@ HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 LONGEST_HOST = 253
 RESERVED_PREFIXES = ("edge-", "xn--")
 # RFC 6761, 6762, 7686, 8375 and ICANN's .internal: never public host names.
-SPECIAL_TLDS = frozenset({"localhost", "local", "internal", "invalid", "test", "onion", "arpa", "alt", "home", "lan", "corp"})
+SPECIAL_TLDS = frozenset(
+    {"localhost", "local", "internal", "invalid", "test", "onion", "arpa", "alt", "home", "lan", "corp"}
+)
 
 
 @cache

@@ -51,9 +51,7 @@ class RegistryStore:
     first, as it is, under its own message. A crash between writing and committing is made good the same way.
     """
 
-    def __init__(
-        self, path: Path, *, cells: Mapping[str, Cell], domain: str, clock: Callable[[], date]
-    ) -> None:
+    def __init__(self, path: Path, *, cells: Mapping[str, Cell], domain: str, clock: Callable[[], date]) -> None:
         self._path = path.resolve()
         self._cells = cells
         self._domain = domain
@@ -104,9 +102,7 @@ class RegistryStore:
         return checked[1]
 
     def _check_edit(self, before: tuple[str, Registry], edited: str, customer_id: str) -> None:
-        registry = parse_edit(
-            before, edited, customer_id, cells=self._cells, domain=self._domain, today=self._clock()
-        )
+        registry = parse_edit(before, edited, customer_id, cells=self._cells, domain=self._domain, today=self._clock())
         if registry is None:
             self._check(edited)
         else:

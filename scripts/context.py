@@ -36,9 +36,7 @@ class Context:
 
     def store(self) -> RegistryStore:
         """Return the registry for reading and editing."""
-        return RegistryStore(
-            self.registry_file, cells=self.settings.cells, domain=self.settings.domain, clock=today
-        )
+        return RegistryStore(self.registry_file, cells=self.settings.cells, domain=self.settings.domain, clock=today)
 
     def deployer(self, say: Say) -> Deployer:
         """Return what runs the engine; it is looked for, and built where there is none, at this moment."""

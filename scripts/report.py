@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -9,10 +10,13 @@ from rich.table import Table
 
 from webhook.deploy import OPERATIONS, StackResult
 
+WIDE = 160
+"""Columns where nobody looks: a log or a pipe."""
+
 
 def print_results(results: Sequence[StackResult]) -> None:
     """Print one line a stack, then each failure in full."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     table = Table("stack", *OPERATIONS, "seconds", "result")
     for each in results:
         counts = [str(each.changes[name] or "") for name in OPERATIONS]

@@ -33,6 +33,10 @@ async def declare_cell(
     """Declare one cell and return its outputs.
 
     Args:
+        stack: The cell's stack.
+        settings: The environment's settings.
+        registry: All customers; those of other cells are not looked at.
+        config: For the secret settings.
         removals_confirmed: How many customers the operator agreed to remove at once.
 
     Raises:
@@ -106,7 +110,7 @@ async def _server(stack: StackName) -> Mapping[str, str]:
     cells = await pulumi.StackReference("platform", stack_name=platform.qualified).get_output_details("cells")
     server = (cells.value or {}).get(str(stack.cell))
     if server is None:
-        msg = f"{stack}: the platform `{platform}` has no server for this cell yet. Fix: hosting up, or pulumi up -s {platform}"
+        msg = f"{stack}: the platform `{platform}` has no server for this cell yet. Fix: hosting up"
         raise SettingsError(msg)
     return server
 
@@ -171,9 +175,9 @@ def _customer_args(
     def secret(purpose: str, version: int, length: int | None = None) -> pulumi.Output[str]:
         return pulumi.Output.secret(
             master_keys.apply(
-                lambda keys: derive(
-                    master_keys=keys, version=version, purpose=purpose, customer_id=customer_id
-                )[:length]
+                lambda keys: derive(master_keys=keys, version=version, purpose=purpose, customer_id=customer_id)[
+                    :length
+                ]
             )
         )
 

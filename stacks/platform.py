@@ -149,9 +149,7 @@ def host_settings(name: str, cell: Cell, settings: Settings) -> HostSettings:
     )
 
 
-async def _server_types(
-    stack: StackName, settings: Settings, hetzner: hcloud.Provider
-) -> Mapping[str, str]:
+async def _server_types(stack: StackName, settings: Settings, hetzner: hcloud.Provider) -> Mapping[str, str]:
     before = await pulumi.StackReference("before", stack_name=stack.qualified).get_output_details("cells")
     current: Mapping[str, Mapping[str, str]] = before.value or {}
     offers = await _offers(pulumi.InvokeOptions(provider=hetzner))
@@ -174,9 +172,7 @@ async def _offers(at_hetzner: pulumi.InvokeOptions) -> list[Offer]:
     """
     catalogue = await invoke_async("hcloud:index/getServerTypes:getServerTypes", {}, at_hetzner)
     pairs = [
-        (server_type, location)
-        for server_type in catalogue["serverTypes"]
-        for location in server_type["locations"]
+        (server_type, location) for server_type in catalogue["serverTypes"] for location in server_type["locations"]
     ]
     in_stock: frozenset[tuple[str, int]] = frozenset()
     if any(location.get("available") is None for _, location in pairs):

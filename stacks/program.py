@@ -48,9 +48,7 @@ async def _declare(confirmed_removals: int) -> dict[str, object]:
             " Nothing is declared. Fix: add the cell, or name a stack of an existing one."
         )
         raise SettingsError(msg)
-    registry = load(
-        settings.registry, cells=settings.cells, domain=settings.domain, today=datetime.now(tz=UTC).date()
-    )
+    registry = load(settings.registry, cells=settings.cells, domain=settings.domain, today=datetime.now(tz=UTC).date())
     config = pulumi.Config(NAMESPACE)
     if stack.cell is None:
         from stacks.platform import declare_platform  # noqa: PLC0415 - a cell needs no Hetzner or AWS SDK

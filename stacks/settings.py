@@ -38,9 +38,9 @@ class Settings(BaseModel):
             description="Domain that instances live under; exactly two labels, for Caddy's routing counts them.",
         ),
     ] = "markitup.io"
-    registry: Annotated[
-        Path, Field(description="Path of the registry file, relative to the program's folder.")
-    ] = Path("customers.yaml")
+    registry: Annotated[Path, Field(description="Path of the registry file, relative to the program's folder.")] = Path(
+        "customers.yaml"
+    )
     cells: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,10}$")], Cell],
         Field(min_length=1, description="The cells, name to location, sizes and capacity; one server each."),
@@ -53,9 +53,9 @@ class Settings(BaseModel):
         Literal["cloudflare", "internal"],
         Field(description="`cloudflare`: Let's Encrypt, wildcard by DNS-01. `internal`: Caddy's own authority (demo)."),
     ] = "cloudflare"
-    acme_email: Annotated[
-        str | None, Field(description="Address that Let's Encrypt writes to about certificates.")
-    ] = None
+    acme_email: Annotated[str | None, Field(description="Address that Let's Encrypt writes to about certificates.")] = (
+        None
+    )
     acme_directory: Annotated[
         str | None, Field(description="Other ACME directory than Let's Encrypt's (a staging or test server).")
     ] = None
@@ -83,15 +83,13 @@ class Settings(BaseModel):
     network_range: Annotated[
         str, Field(description="Private network of the servers; each network zone gets a /24 of it.")
     ] = "10.0.0.0/16"
-    hcloud_endpoint: Annotated[
-        str | None, Field(description="Other Hetzner API than Hetzner's (tests, demo).")
-    ] = None
+    hcloud_endpoint: Annotated[str | None, Field(description="Other Hetzner API than Hetzner's (tests, demo).")] = None
     backup_bucket: Annotated[str, Field(description="S3 bucket for backups.")] = "markitup-backups"
     backup_region: Annotated[str, Field(description="AWS region of the bucket.")] = "eu-central-1"
     backup_retention_days: Annotated[int, Field(ge=1, description="Days that a backup is kept.")] = 30
-    publish_address: Annotated[
-        str, Field(description="Host address of Caddy's published ports (demo: 127.0.0.1).")
-    ] = "0.0.0.0"  # noqa: S104 - a web server's ports are meant for everyone
+    publish_address: Annotated[str, Field(description="Host address of Caddy's published ports (demo: 127.0.0.1).")] = (
+        "0.0.0.0"  # noqa: S104 - a web server's ports are meant for everyone
+    )
     health_interval_seconds: Annotated[
         int, Field(ge=1, description="Seconds between two health checks of an instance.")
     ] = 30
@@ -163,7 +161,7 @@ def _decoded(name: str, value: object) -> object:
     if not isinstance(value, str):
         return value
     annotation = Settings.model_fields[name].annotation if name in Settings.model_fields else str
-    if annotation in {str, Path} or value.strip() == "" or not re.match(r'^[\[{]|^(true|false|null|-?\d+)$', value):
+    if annotation in {str, Path} or value.strip() == "" or not re.match(r"^[\[{]|^(true|false|null|-?\d+)$", value):
         return value
     return json.loads(value)
 

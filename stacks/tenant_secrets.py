@@ -32,7 +32,7 @@ def derive(*, master_keys: Mapping[str, str], version: int, purpose: str, custom
         msg = (
             f"hosting:tenant_master_keys has no key of at least 32 characters for version {version}; no instance"
             " can start without it. Fix: pulumi config set --secret --path "
-            f"'hosting:tenant_master_keys[\"{version}\"]' \"$(openssl rand -base64 48)\""
+            f'\'hosting:tenant_master_keys["{version}"]\' "$(openssl rand -base64 48)"'
         )
         raise ValueError(msg)
     info = f"markitup-hosting/{purpose}/v{version}/{customer_id}".encode()

@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +31,13 @@ PARALLEL_OPERATIONS = 10
 """Operations at once on one stack: sshd drops bursts of connections (FACTS)."""
 OPERATIONS = ("create", "update", "replace", "delete", "same")
 _MARKUP = re.compile(r"<\{%[^%]*%\}>")
-_STEPS = {"create": "created", "update": "updated", "delete": "deleted", "create-replacement": "replaced", "read": "read"}
+_STEPS = {
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "create-replacement": "replaced",
+    "read": "read",
+}
 
 Say = Callable[[str], None]
 
@@ -134,9 +140,7 @@ class Deployer:
                 if preview:
                     stack.preview(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event)
                 else:
-                    done = stack.up(
-                        parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False
-                    )
+                    done = stack.up(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False)
                     outputs = _public(done.outputs)
         except automation.CommandError as failure:
             error = "\n".join(log.errors) or _last_lines(str(failure))
@@ -164,7 +168,7 @@ class Deployer:
         )
 
     @contextmanager
-    def _only_one(self, name: StackName) -> Iterator[None]:
+    def _only_one(self, name: StackName) -> Generator[None]:
         """Wait until nobody else updates the stack, then take away the lock of an update that was killed."""
         folder = self._target.project / ".pulumi-locks"
         folder.mkdir(exist_ok=True)

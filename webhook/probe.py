@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,7 +52,7 @@ class Probe:
                 response = client.get(connect, headers={"Host": parts.netloc}, extensions={"sni_hostname": host})
         except httpx.HTTPError as error:
             return Answer(healthy=False, code=None, detail=str(error), seconds=time.monotonic() - start)
-        healthy = response.status_code == httpx.codes.OK and _says_healthy(response)
+        healthy = response.status_code == HTTPStatus.OK and _says_healthy(response)
         detail = "healthy" if healthy else f"HTTP {response.status_code}"
         return Answer(healthy=healthy, code=response.status_code, detail=detail, seconds=time.monotonic() - start)
 

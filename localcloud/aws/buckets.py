@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.aws.api import Api, is_gone, refusals
+from localcloud.aws.api import Api, is_gone, refusals, status_of
 from localcloud.provider import CloudError, Field, Properties
 
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -28,7 +29,7 @@ class BucketKind:
         self._api = api
         self._region = region
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         bucket = inputs.get("bucket") or name
         if BUCKET_NAME.fullmatch(bucket) is None:
             message = f"InvalidBucketName: {bucket}"
@@ -44,16 +45,16 @@ class BucketKind:
             self._tag(bucket, inputs)
         return bucket, self._outputs(bucket)
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         with refusals():
             return {**state, **self._outputs(key)} if self._exists(key) else None
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: ARG002, D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         with refusals():
             self._tag(key, inputs)
         return self._outputs(key)
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: ARG002, D102
+    def delete(self, key: str, state: Properties) -> None:
         with refusals():
             if self._exists(key):
                 self._api.s3.delete_bucket(Bucket=key)
@@ -103,26 +104,26 @@ class BucketSetting:
         """All inputs."""
         return {"bucket": Field(type=str, required=True, replaces=True), **self.own_fields}
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: ARG002, D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         with refusals():
             self.put(self.api, inputs["bucket"], inputs)
         return inputs["bucket"], {}
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         try:
             self.get(self.api, key)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004 - not found
+            if status_of(error) == HTTPStatus.NOT_FOUND:
                 return None
             raise CloudError(str(error)) from error
         return state
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: ARG002, D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         with refusals():
             self.put(self.api, key, inputs)
         return {}
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: ARG002, D102
+    def delete(self, key: str, state: Properties) -> None:
         try:
             self.remove(self.api, key)
         except ClientError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ SEED = 20_000
 
 
 @contextmanager
-def s3_server(recording: Path, port: int = 0) -> Iterator[str]:
+def s3_server(recording: Path, port: int = 0) -> Generator[str]:
     """Serve S3 on 127.0.0.1 and yield its URL; requests made before a restart are played again first.
 
     The recorder's file is named by an environment variable: one server a process.
@@ -23,7 +23,7 @@ def s3_server(recording: Path, port: int = 0) -> Iterator[str]:
     os.environ["MOTO_RECORDER_FILEPATH"] = str(recording)
     from moto.moto_api import recorder  # noqa: PLC0415 - it reads the variable when it is made
 
-    recorder._location = str(recording)  # noqa: SLF001 - moto may have been imported before
+    recorder._location = str(recording)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - moto may have been imported before
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     host, actual = server.get_host_and_port()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from localcloud.aws.api import ACCOUNT, Api, is_gone, refusals
 from localcloud.provider import CloudError, Field, Properties
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam.type_defs import TagTypeDef
 
 
 class UserKind:
@@ -23,26 +27,26 @@ class UserKind:
     def __init__(self, api: Api) -> None:
         self._iam = api.iam
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         user = inputs.get("name") or name
         with refusals():
             self._iam.create_user(UserName=user, Tags=_tags(inputs))
         return user, self._outputs(user)
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         try:
             self._iam.get_user(UserName=key)
         except ClientError as error:
             return _none_if_gone(error)
         return {**state, **self._outputs(key)}
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         with refusals():
             self._iam.untag_user(UserName=key, TagKeys=list(state.get("tags") or {}))
             self._iam.tag_user(UserName=key, Tags=_tags(inputs))
         return self._outputs(key)
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: ARG002, D102
+    def delete(self, key: str, state: Properties) -> None:
         with refusals():
             try:
                 self._iam.delete_user(UserName=key)
@@ -65,12 +69,12 @@ class UserPolicyKind:
     def __init__(self, api: Api) -> None:
         self._iam = api.iam
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         policy = inputs.get("name") or name
         self._put(inputs["user"], policy, inputs)
         return f"{inputs['user']}:{policy}", {"name": policy}
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         user, policy = key.split(":", 1)
         try:
             self._iam.get_user_policy(UserName=user, PolicyName=policy)
@@ -78,12 +82,12 @@ class UserPolicyKind:
             return _none_if_gone(error)
         return state
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: ARG002, D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         user, policy = key.split(":", 1)
         self._put(user, policy, inputs)
         return {"name": policy}
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: ARG002, D102
+    def delete(self, key: str, state: Properties) -> None:
         user, policy = key.split(":", 1)
         with refusals():
             try:
@@ -107,26 +111,26 @@ class AccessKeyKind:
     def __init__(self, api: Api) -> None:
         self._iam = api.iam
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: ARG002, D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         with refusals():
             key = self._iam.create_access_key(UserName=inputs["user"])["AccessKey"]
         return key["AccessKeyId"], {"secret": key["SecretAccessKey"], "status": key["Status"]}
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         with refusals():
             try:
                 keys = self._iam.list_access_keys(UserName=state["user"])["AccessKeyMetadata"]
             except ClientError as error:
                 return _none_if_gone(error)
-        return state if key in {each["AccessKeyId"] for each in keys} else None
+        return state if key in {each.get("AccessKeyId") for each in keys} else None
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         status = inputs.get("status", "Active")
         with refusals():
             self._iam.update_access_key(UserName=inputs["user"], AccessKeyId=key, Status=status)
         return {"secret": state["secret"], "status": status}
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: D102
+    def delete(self, key: str, state: Properties) -> None:
         with refusals():
             try:
                 self._iam.delete_access_key(UserName=state["user"], AccessKeyId=key)
@@ -134,7 +138,7 @@ class AccessKeyKind:
                 _none_if_gone(error)
 
 
-def _tags(inputs: Properties) -> list[dict[str, str]]:
+def _tags(inputs: Properties) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in sorted((inputs.get("tags") or {}).items())]
 
 

@@ -51,19 +51,13 @@ def download(directory: Path) -> tuple[Path, ...]:
 
 def _run(argv: Sequence[str]) -> None:
     try:
-        done = subprocess.run(  # noqa: S603  argv of our own making, nothing of a customer's in it
-            argv, check=False, capture_output=True, text=True, timeout=APT_TIMEOUT_SECONDS
-        )
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=APT_TIMEOUT_SECONDS)
     except FileNotFoundError as error:
-        message = (
-            "apt-get is missing: the local images are built from Debian packages (Debian or Ubuntu only)"
-        )
+        message = "apt-get is missing: the local images are built from Debian packages (Debian or Ubuntu only)"
         raise PackagesUnavailableError(message) from error
     except subprocess.TimeoutExpired as error:
         message = f"apt-get did not finish in {APT_TIMEOUT_SECONDS} s: check the network and the apt sources"
         raise PackagesUnavailableError(message) from error
     if done.returncode != 0:
-        message = (
-            f"apt-get failed (exit {done.returncode}): check /etc/apt/sources.list*\n{done.stderr.strip()}"
-        )
+        message = f"apt-get failed (exit {done.returncode}): check /etc/apt/sources.list*\n{done.stderr.strip()}"
         raise PackagesUnavailableError(message)

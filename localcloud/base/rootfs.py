@@ -72,8 +72,8 @@ def compose(packages: Sequence[Path], target: Path) -> None:
 
 def _members(package: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     """Every entry of a package, its name relative and merged; the content too where it is a regular file."""
-    with subprocess.Popen(  # noqa: S603
-        ["dpkg-deb", "--fsys-tarfile", str(package)],  # noqa: S607  from PATH like apt-get
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(package)],
         stdout=subprocess.PIPE,
     ) as unpack:
         stream: IO[bytes] | None = unpack.stdout

@@ -32,21 +32,21 @@ class DnsRecordKind:
     def __init__(self, zones: Zones) -> None:
         self._zones = zones
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: ARG002, D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         self._zones.limit()
         record = self._zones.save_record(_to_api(inputs))
         return record["id"], _from_api(record)
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: ARG002, D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         self._zones.limit()
         record = self._zones.record(key)
         return None if record is None else _from_api(record)
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: ARG002, D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         self._zones.limit()
         return _from_api(self._zones.save_record(_to_api(inputs), key))
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: ARG002, D102
+    def delete(self, key: str, state: Properties) -> None:
         self._zones.limit()
         self._zones.delete_record(key)
 
@@ -64,18 +64,18 @@ class ZoneSettingKind:
     def __init__(self, zones: Zones) -> None:
         self._zones = zones
 
-    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:  # noqa: ARG002, D102
+    def create(self, inputs: Properties, name: str) -> tuple[str, Properties]:
         return inputs["settingId"], self._save(inputs)
 
-    def read(self, key: str, state: Properties) -> Properties | None:  # noqa: D102
+    def read(self, key: str, state: Properties) -> Properties | None:
         self._zones.limit()
         setting = self._zones.setting(state["zoneId"], key)
         return None if setting is None else {**state, "value": setting["value"]}
 
-    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:  # noqa: ARG002, D102
+    def update(self, key: str, state: Properties, inputs: Properties) -> Properties:
         return self._save(inputs)
 
-    def delete(self, key: str, state: Properties) -> None:  # noqa: D102
+    def delete(self, key: str, state: Properties) -> None:
         pass
 
     def _save(self, inputs: Properties) -> Properties:

@@ -143,7 +143,11 @@ class Zones:
         for other in others:
             if other["name"] != name:
                 continue
-            same = (other["type"], other.get("content"), other.get("data")) == (kind, body.get("content"), body.get("data"))
+            same = (other["type"], other.get("content"), other.get("data")) == (
+                kind,
+                body.get("content"),
+                body.get("data"),
+            )
             if same:
                 raise refused(400, 81058, "An identical record already exists.")
             if "CNAME" in {kind, other["type"]} and {kind, other["type"]} <= set(ADDRESSES):

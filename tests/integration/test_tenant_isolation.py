@@ -178,9 +178,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
                 "com.docker.network.bridge.name": BRIDGE,
                 "com.docker.network.bridge.enable_icc": "false" if request.param == "icc-off" else "true",
             },
-            ipam=IPAMConfig(
-                pool_configs=[IPAMPool(subnet=SUBNET, gateway=GATEWAY, iprange="172.30.250.128/25")]
-            ),
+            ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=SUBNET, gateway=GATEWAY, iprange="172.30.250.128/25")]),
         )
         stack.callback(network.remove)
         containers = []

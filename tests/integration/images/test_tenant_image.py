@@ -91,9 +91,7 @@ def test_two_containers_share_the_volume_during_a_replacement(yard: Yard, tenant
     old = yard.tenant(tenant, volume, users="20")
     assert old.sign_up("ann").status_code == 200
     new = yard.tenant(tenant, volume, users="20")
-    codes = [
-        app.sign_up(f"{name}{i}").status_code for i in range(4) for name, app in (("o", old), ("n", new))
-    ]
+    codes = [app.sign_up(f"{name}{i}").status_code for i in range(4) for name, app in (("o", old), ("n", new))]
     assert codes == [200] * 8
     assert old.post("/api/files", {"filename": "old"}).status_code == 200
     old.container.kill()

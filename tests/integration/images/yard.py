@@ -45,9 +45,7 @@ class Instance:
 
     def sign_up(self, name: str) -> httpx.Response:
         """Sign a user up; the session's cookie stays with this instance's client."""
-        return self.post(
-            "/api/auth/signup", {"email": f"{name}@example.org", "password": PASSWORD, "name": name}
-        )
+        return self.post("/api/auth/signup", {"email": f"{name}@example.org", "password": PASSWORD, "name": name})
 
     def execute(self, *argv: str) -> str:
         """Run a command in the container; return its output, fail with it."""
