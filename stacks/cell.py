@@ -25,6 +25,8 @@ from stacks.tenant_secrets import ENCRYPTION_KEY_LENGTH, derive
 
 TENANT_IMAGE_CONTEXT = Path(__file__).parent.parent / "images" / "tenant"
 RUNNING = frozenset({Status.PENDING, Status.ACTIVE})
+SHARED_CONNECTION = ("-o", "ControlMaster=auto", "-o", "ControlPath=~/.ssh/hosting-%C", "-o", "ControlPersist=60s")
+"""Options of ssh: one connection for all that an update does on a server. ssh takes an option's first value."""
 
 
 async def declare_cell(
@@ -55,7 +57,7 @@ async def declare_cell(
         provider=docker.Provider(
             "docker",
             host=cell.docker_host or f"ssh://markitup@{server['ipv4']}",
-            ssh_opts=["-o", "ControlMaster=auto", "-o", "ControlPath=~/.ssh/hosting-%C", "-o", "ControlPersist=60s"],
+            ssh_opts=[*settings.ssh_options, *SHARED_CONNECTION],
         )
     )
     cloudflare_provider = cloudflare.Provider("cloudflare", api_token=config.require_secret("cloudflare_token"))

@@ -84,6 +84,13 @@ class Settings(BaseModel):
         str, Field(description="Private network of the servers; each network zone gets a /24 of it.")
     ] = "10.0.0.0/16"
     hcloud_endpoint: Annotated[str | None, Field(description="Other Hetzner API than Hetzner's (tests, demo).")] = None
+    ssh_options: Annotated[
+        list[str],
+        Field(
+            description="Options of `ssh` for reaching the cells' Docker Engines, such as "
+            '`["-i", "/etc/hosting/id", "-o", "UserKnownHostsFile=/etc/hosting/known_hosts"]`; they win over our own.'
+        ),
+    ] = []
     backup_bucket: Annotated[str, Field(description="S3 bucket for backups.")] = "markitup-backups"
     backup_region: Annotated[str, Field(description="AWS region of the bucket.")] = "eu-central-1"
     backup_retention_days: Annotated[int, Field(ge=1, description="Days that a backup is kept.")] = 30

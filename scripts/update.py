@@ -1,0 +1,55 @@
+"""``hosting up`` and ``hosting preview``: the engine on the platform and the cells."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.context import Context
+from scripts.report import print_results, results_as_data
+from scripts.terminal import context_of, print_json, refuse, say
+from webhook.deploy import StackResult
+
+Cells = Annotated[list[str] | None, typer.Option("--cell", help="Only this cell; may be repeated. Not the platform.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
+Removals = Annotated[
+    int, typer.Option("--confirm-removals", min=0, help="How many customers you agree to remove at once.")
+]
+
+
+def up(command: typer.Context, cell: Cells = None, *, as_json: AsJson = False, confirm_removals: Removals = 0) -> None:
+    """Make everything as the registry and the settings say; what is so already stays untouched."""
+    context = context_of(command)
+    cells = _cells(context, cell)
+    context.store().read()  # the whole registry is sound, or nothing is started
+    results = context.deployer(say).up(cells, platform=not cell, confirmed_removals=confirm_removals)
+    _report(results, as_json=as_json)
+
+
+def preview(
+    command: typer.Context, cell: Cells = None, *, as_json: AsJson = False, confirm_removals: Removals = 0
+) -> None:
+    """Show what `hosting up` would change, and change nothing."""
+    context = context_of(command)
+    cells = _cells(context, cell)
+    context.store().read()
+    results = context.deployer(say).preview(cells, platform=not cell, confirmed_removals=confirm_removals)
+    _report(results, as_json=as_json)
+
+
+def _cells(context: Context, wanted: list[str] | None) -> list[str]:
+    known = sorted(context.settings.cells)
+    unknown = [name for name in wanted or [] if name not in known]
+    if unknown:
+        raise refuse(f"There is no cell {', '.join(unknown)}. Cells: {', '.join(known)}.")
+    return sorted(set(wanted)) if wanted else known
+
+
+def _report(results: list[StackResult], *, as_json: bool) -> None:
+    if as_json:
+        print_json(results_as_data(results))
+    else:
+        print_results(results)
+    if any(result.error is not None for result in results):
+        raise typer.Exit(1)
