@@ -197,7 +197,7 @@ def _control_service(variables: Mapping[str, str], gateway: str, port: int) -> N
 def _write_demo_json(endpoints: Endpoints, declared: Settings, ports: Mapping[str, int]) -> None:
     document = {
         "registry": str(REGISTRY),
-        "control_url": f"http://127.0.0.1:{ports['control']}",
+        "webhook": {"url": f"http://127.0.0.1:{ports['control']}"},
         "localcloud": {"hetzner": endpoints.hetzner, "cloudflare": endpoints.cloudflare, "s3": endpoints.s3},
         "cells": [
             {"name": name, "docker_host": cell.docker_host, "https_port": cell.https_port}
