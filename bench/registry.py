@@ -25,14 +25,13 @@ REPEATS = 7
 
 def registry_text(customers: int) -> str:
     """Return a registry of personal customers, as the service writes them."""
-    lines = ["customers:\n"]
-    for number in range(customers):
-        lines.append(
-            f"  c-{number:08d}:\n    subdomain: wiki-{number:06d}\n    plan: personal\n    status: active\n"
-            f"    cell: eu-{number // PER_CELL + 1}\n    stripe_customer: cus_{number:08d}\n"
-            f"    stripe_subscription: sub_{number:08d}\n"
-        )
-    return "".join(lines)
+    entries = (
+        f"  c-{number:08d}:\n    subdomain: wiki-{number:06d}\n    plan: personal\n    status: active\n"
+        f"    cell: eu-{number // PER_CELL + 1}\n    stripe_customer: cus_{number:08d}\n"
+        f"    stripe_subscription: sub_{number:08d}\n"
+        for number in range(customers)
+    )
+    return "customers:\n" + "".join(entries)
 
 
 def cells_for(customers: int) -> dict[str, Cell]:

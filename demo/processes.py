@@ -35,6 +35,7 @@ def start(name: str, argv: Sequence[str], variables: Mapping[str, str]) -> bool:
             stderr=log,
             start_new_session=True,
         )
+    process.returncode = 0  # it outlives this program: Popen shall not warn that nobody waited
     _file(name).write_text(f"{process.pid} {_started(process.pid)}")
     return True
 

@@ -60,7 +60,13 @@ LANGUAGE_PYTHON = Module(
 PROVIDER_DOCKER = Module(folder="provider-docker", program="pulumi-resource-docker", package=".", minutes=3)
 PROVIDER_HCLOUD = Module(folder="provider-hcloud", program="pulumi-resource-hcloud", package=".", minutes=3)
 CADDY = Module(folder="caddy", program="caddy", package=".", minutes=3)
+ACTIONLINT = Module(
+    folder="actionlint",
+    program="actionlint",
+    package="github.com/rhysd/actionlint/cmd/actionlint",
+    minutes=0.3,
+)
+"""Checks the GitHub workflows; the PyPI package of that name downloads its program."""
 
-ENGINE_MODULES = (PULUMI, LANGUAGE_PYTHON, PROVIDER_DOCKER, PROVIDER_HCLOUD)
 PLUGINS = {"docker": "5.2.0", "hcloud": "1.43.3"}
 """Provider plugins that the engine needs besides the ones that the local cloud stands in for, with their versions."""

@@ -55,7 +55,7 @@ def choose_environment(
 def main() -> None:
     """Run; what the product refuses is told in its own words, without a stack trace."""
     try:
-        app()
+        app(prog_name="hosting")
     except (SettingsError, RegistryError, PlacementError, BuildError) as error:
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
