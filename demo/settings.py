@@ -61,6 +61,7 @@ def write_settings(
         "hosting:zone_id": zone_id,
         "hosting:ssh_public_keys": [SSH_KEY],
         "hosting:hcloud_endpoint": endpoints.hetzner,
+        "hosting:cloudflare_endpoint": endpoints.cloudflare,
         "hosting:publish_address": "127.0.0.1",
         "hosting:health_interval_seconds": 2,
         "hosting:health_start_interval_seconds": 0,

@@ -77,7 +77,7 @@ def bring_up(image: str | None) -> bool:
     )
     deployer = Deployer(target, say)
     _secrets(engine, deployer, variables)
-    declared = _checked_settings()
+    declared = _checked_settings(deployer)
     _firewall(declared)
     _control_service(variables, gateway, ports["control"])
     say("updating the platform, then both cells; only differences are changed")
@@ -160,9 +160,10 @@ def _secrets(engine: Engine, deployer: Deployer, variables: Mapping[str, str]) -
             raise DemoError(msg)
 
 
-def _checked_settings() -> Settings:
+def _checked_settings(deployer: Deployer) -> Settings:
     try:
-        find_context(DEMO_ENVIRONMENT).store().read()
+        registry = find_context(DEMO_ENVIRONMENT).store().read()
+        deployer.refuse_lost_customers(registry, confirmed=0)
         return read_settings(SETTINGS)
     except (RegistryError, SettingsError) as error:
         msg = f"{error}\nThe file is {REGISTRY}."

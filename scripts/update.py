@@ -22,8 +22,10 @@ def up(command: typer.Context, cell: Cells = None, *, as_json: AsJson = False, c
     """Make everything as the registry and the settings say; what is so already stays untouched."""
     context = context_of(command)
     cells = _cells(context, cell)
-    context.store().read()  # the whole registry is sound, or nothing is started
-    results = context.deployer(say).up(cells, platform=not cell, confirmed_removals=confirm_removals)
+    registry = context.store().read()  # the whole registry is sound, or nothing is started
+    deployer = context.deployer(say)
+    deployer.refuse_lost_customers(registry, confirmed=confirm_removals)
+    results = deployer.up(cells, platform=not cell, confirmed_removals=confirm_removals)
     _report(results, as_json=as_json)
 
 
@@ -33,8 +35,10 @@ def preview(
     """Show what `hosting up` would change, and change nothing."""
     context = context_of(command)
     cells = _cells(context, cell)
-    context.store().read()
-    results = context.deployer(say).preview(cells, platform=not cell, confirmed_removals=confirm_removals)
+    registry = context.store().read()
+    deployer = context.deployer(say)
+    deployer.refuse_lost_customers(registry, confirmed=confirm_removals)
+    results = deployer.preview(cells, platform=not cell, confirmed_removals=confirm_removals)
     _report(results, as_json=as_json)
 
 

@@ -17,14 +17,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import unquote, urlparse
 
+import yaml
 from filelock import FileLock
 from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
+from registry.changes import check_removals
+from registry.customers import Registry, Status
+from registry.errors import Problem, RegistryError
 from stacks.names import ORGANIZATION, PROJECT, StackName
 from stacks.program import program
+from webhook.recovery import RecoveryError, recover
 
 PARALLEL_STACKS = 4
 PARALLEL_OPERATIONS = 10
@@ -32,12 +38,13 @@ PARALLEL_OPERATIONS = 10
 OPERATIONS = ("create", "update", "replace", "delete", "same")
 _MARKUP = re.compile(r"<\{%[^%]*%\}>")
 _STEPS = {
-    "create": "created",
-    "update": "updated",
-    "delete": "deleted",
-    "create-replacement": "replaced",
-    "read": "read",
+    "create": ("created", "would create"),
+    "update": ("updated", "would update"),
+    "delete": ("deleted", "would delete"),
+    "create-replacement": ("replaced", "would replace"),
+    "read": ("read", None),
 }
+"""The engine's name of a step to what an update and a preview call it."""
 
 Say = Callable[[str], None]
 
@@ -123,6 +130,32 @@ class Deployer:
         """Create a stack if it does not exist."""
         self._select(self._target.stack(cell), 0)
 
+    def refuse_lost_customers(self, registry: Registry, *, confirmed: int) -> None:
+        """Compare the registry with what every cell declared last time, before any of them is updated.
+
+        A cell by itself sees who left it, but not that a newcomer's data is on another cell: an entry that went from
+        one cell to another by an edit would get an empty instance there.
+
+        Raises:
+            RegistryError: with all cells' problems at once.
+        """
+        there = {StackName.parse(stack.name) for stack in self._workspace().list_stacks()}
+        cells = sorted(
+            str(name.cell) for name in there if name.environment == self._target.environment and name.cell is not None
+        )
+        with ThreadPoolExecutor(max_workers=PARALLEL_STACKS) as pool:
+            declared = list(pool.map(self.outputs, cells))
+        problems: list[Problem] = []
+        for cell, outputs in zip(cells, declared, strict=True):
+            customers = cast("Mapping[str, str]", outputs.get("customers", {}))
+            previous = {key: Status(status) for key, status in customers.items()}
+            try:
+                check_removals(previous, registry, cell=cell, confirmed=confirmed)
+            except RegistryError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise RegistryError(problems)
+
     def outputs(self, cell: str | None) -> Mapping[str, object]:
         """Return a stack's outputs as of its last update, without secret ones."""
         stack = self._select(self._target.stack(cell), 0)
@@ -140,10 +173,17 @@ class Deployer:
                 if preview:
                     stack.preview(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event)
                 else:
+                    unfinished = self._folder() / f"{name}.unfinished"
+                    if unfinished.exists():
+                        recover(stack, self._say)
+                    unfinished.touch()
                     done = stack.up(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False)
                     outputs = _public(done.outputs)
+                    unfinished.unlink()
         except automation.CommandError as failure:
             error = "\n".join(log.errors) or _last_lines(str(failure))
+        except RecoveryError as failure:
+            error = str(failure)
         return StackResult(
             name=str(name),
             changes=log.changes(),
@@ -157,27 +197,43 @@ class Deployer:
             stack_name=str(name),
             project_name=PROJECT,
             program=partial(program, confirmed_removals),
-            opts=automation.LocalWorkspaceOptions(
-                work_dir=str(self._target.project),
-                pulumi_command=self._command,
-                env_vars={
-                    **self._target.variables,
-                    "PULUMI_OPTION_CONFIG_FILE": str(self._target.settings_file),
-                },
-            ),
+            opts=automation.LocalWorkspaceOptions(**self._workspace_options()),
         )
+
+    def _workspace(self) -> automation.LocalWorkspace:
+        return automation.LocalWorkspace(**self._workspace_options())
+
+    def _secrets_provider(self) -> str | None:
+        """Return what encrypts the platform's secrets, for a new cell's; None for the backend's own choice."""
+        document = yaml.safe_load(self._target.settings_file.read_text(encoding="utf-8")) or {}
+        return document.get("secretsprovider")
+
+    def _workspace_options(self) -> dict[str, Any]:
+        return {
+            "work_dir": str(self._target.project),
+            "pulumi_command": self._command,
+            "secrets_provider": self._secrets_provider(),
+            "env_vars": {
+                **self._target.variables,
+                "PULUMI_OPTION_CONFIG_FILE": str(self._target.settings_file),
+            },
+        }
 
     @contextmanager
     def _only_one(self, name: StackName) -> Generator[None]:
         """Wait until nobody else updates the stack, then take away the lock of an update that was killed."""
-        folder = self._target.project / ".pulumi-locks"
-        folder.mkdir(exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        with FileLock(self._folder() / f"{name}.lock"):
             for lock in self._locks(name):
                 if _holder_is_dead(lock):
                     self._say(f"{name}: removing the lock of a killed update ({lock.name})")
                     lock.unlink(missing_ok=True)
             yield
+
+    def _folder(self) -> Path:
+        """Return where locks are, and the marks of updates that have begun."""
+        folder = self._target.project / ".pulumi-locks"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _locks(self, name: StackName) -> list[Path]:
         """Return the lock files that a file backend has for a stack."""
@@ -203,8 +259,9 @@ class _Log:
     def event(self, event: EngineEvent) -> None:
         if event.res_outputs_event is not None:
             step = event.res_outputs_event.metadata
-            verb = _STEPS.get(str(step.op.value))
-            if verb is not None and not event.res_outputs_event.planning:
+            updating, planning = _STEPS.get(str(step.op.value), (None, None))
+            verb = planning if event.res_outputs_event.planning else updating
+            if verb is not None:
                 kind = step.type.rsplit(":", 1)[-1]
                 self._say(f"{self._name}: {verb} {kind} {step.urn.rsplit('::', 1)[-1]}")
         elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
