@@ -66,7 +66,7 @@ def read_document(text: str) -> Document:
     return _scan(text) or _parse(text)
 
 
-def _scan(text: str) -> Document | None:
+def _scan(text: str) -> Document | None:  # noqa: PLR0911 - one for each thing that is not simple
     """Read a file of simple lines; None where a line is not simple."""
     document = Document(entries={}, quarantine={}, problems=[])
     if not text.endswith("\n"):
@@ -82,19 +82,23 @@ def _scan(text: str) -> Document | None:
         number += 1
         if found["field"] is not None:
             name, value = found["field"], found["value"]
-            if entry is None or name in entry.fields or _NOT_TEXT.match(name) or _NOT_TEXT.match(value):
-                return None
-            if value[0].isdigit() and not _is_day(value):
+            odd = _NOT_TEXT.match(name) or _NOT_TEXT.match(value) or (value[0].isdigit() and not _is_day(value))
+            if entry is None or name in entry.fields or odd:
                 return None
             entry.fields[name] = date.fromisoformat(value) if value[0].isdigit() else value
             entry.lines[name] = number
         elif found["entry"] is not None:
             name, day = found["entry"], found["day"]
-            if _NOT_TEXT.match(name):
-                return None
-            if section == "customers" and day is None and name not in document.entries:
+            odd = _NOT_TEXT.match(name)
+            if section == "customers" and not odd and day is None and name not in document.entries:
                 document.entries[name] = entry = RawEntry(line=number, fields={}, lines={})
-            elif section == "quarantine" and day is not None and name not in document.quarantine and _is_day(day):
+            elif (
+                section == "quarantine"
+                and not odd
+                and day is not None
+                and name not in document.quarantine
+                and _is_day(day)
+            ):
                 document.quarantine[name] = (date.fromisoformat(day), number)
             else:
                 return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def parse(text: str, *, cells: Mapping[str, Cell], domain: str, today: date) -> 
             )
         )
     customers: dict[str, Customer] = {}
-    broken: dict[str, Set[str]] = {}
+    broken: dict[str, AbstractSet[str]] = {}
     for customer_id, raw in document.entries.items():
         customers[customer_id], broken[customer_id] = _entry(customer_id, raw, problems)
     registry = Registry(customers=customers, quarantine=_quarantine(document, problems))
@@ -86,7 +87,7 @@ def parse(text: str, *, cells: Mapping[str, Cell], domain: str, today: date) -> 
 _ID = re.compile(CUSTOMER_ID)
 
 
-def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> tuple[Customer, Set[str]]:
+def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> tuple[Customer, AbstractSet[str]]:
     """Return an entry, and which of its fields are broken and stood in for."""
     path = f"customers/{customer_id}"
     if _ID.fullmatch(customer_id) is None:
@@ -99,7 +100,7 @@ def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> tuple[Cu
             )
         )
     fields = {name: value for name, value in raw.fields.items() if value is not None}
-    noted: Set[str] = raw.fields.keys() - fields.keys()
+    noted: AbstractSet[str] = raw.fields.keys() - fields.keys()
     try:
         return Customer.model_validate(fields), noted
     except ValidationError as error:
@@ -111,7 +112,7 @@ def _entry(customer_id: str, raw: RawEntry, problems: list[Problem]) -> tuple[Cu
     return _readable_part(fields, noted), noted
 
 
-def _readable_part(fields: Mapping[str, object], broken: Set[str]) -> Customer:
+def _readable_part(fields: Mapping[str, object], broken: AbstractSet[str]) -> Customer:
     """Return a broken entry's sound fields, so that the rules can be held against them as well."""
     sound = {name: value for name, value in fields.items() if name not in broken and name in FIELDS}
     status = Status.DELETING if "delete_after" in sound else Status.ACTIVE
@@ -143,7 +144,7 @@ def _quarantine(document: Document, problems: list[Problem]) -> dict[str, date]:
 def _rules(
     registry: Registry,
     document: Document,
-    broken: Mapping[str, Set[str]],
+    broken: Mapping[str, AbstractSet[str]],
     *,
     cells: Mapping[str, Cell],
     domain: str,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -86,13 +87,13 @@ class RegistryStore:
             edited = operation(text, registry)
             if edited != text:
                 self._check_edit((text, registry), edited, provenance.customer_id)
-            repo = self._repository()
-            if repo is not None:
-                self._commit_left_over(repo)  # also where a crash came before the commit, and this is the second try
-            if edited == text:
-                return None
-            self._write(edited, instead_of=text)
-            return None if repo is None else self._commit(repo, provenance.message())
+            with self._repository() as repo:
+                if repo is not None:
+                    self._commit_left_over(repo)  # also where a crash came before the commit: this is the second try
+                if edited == text:
+                    return None
+                self._write(edited, instead_of=text)
+                return None if repo is None else self._commit(repo, provenance.message())
 
     def _check(self, text: str) -> Registry:
         checked = self._checked  # read once: another thread may put its own there at any moment
@@ -119,25 +120,31 @@ class RegistryStore:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(self._path.stat().st_mode & 0o777)
-            if read_text(self._path) != instead_of:  # an editor does not know the lock
-                problem = Problem(path=str(self._path), reason="somebody saved it meanwhile", fix="try again")
-                raise RegistryError([problem])
+            self._refuse_other_than(instead_of)
             Path(name).replace(self._path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def _repository(self) -> Repo | None:
+    def _refuse_other_than(self, text: str) -> None:
+        if read_text(self._path) != text:  # an editor does not know the lock
+            problem = Problem(path=str(self._path), reason="somebody saved it meanwhile", fix="try again")
+            raise RegistryError([problem])
+
+    @contextmanager
+    def _repository(self) -> Iterator[Repo | None]:
         try:
             repo = Repo(self._path, search_parent_directories=True)
         except InvalidGitRepositoryError:
-            return None
-        if repo.bare or not repo.head.is_valid():
-            problem = Problem(
-                path=str(self._path), reason="its git repository has no commit yet", fix="commit the file first"
-            )
-            raise RegistryError([problem])
-        return repo
+            yield None
+            return
+        with repo:  # its `git cat-file` processes end with it
+            if repo.bare or not repo.head.is_valid():
+                problem = Problem(
+                    path=str(self._path), reason="its git repository has no commit yet", fix="commit the file first"
+                )
+                raise RegistryError([problem])
+            yield repo
 
     def _commit_left_over(self, repo: Repo) -> None:
         if repo.git.status("--porcelain", "--", str(self._path)):
