@@ -130,13 +130,14 @@ def _parse(text: str) -> Document:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1  # pyright: ignore[reportOptionalMemberAccess] - set by every parser
             if depth > DEEPEST:
                 raise _refused("the file", "it is nested too deeply", "write entries as the examples do", line)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
                 raise _refused("the file", "anchors and aliases are not allowed", "write the value out", line)
-            if getattr(event, "tag", None) is not None:
-                raise _refused("the file", f"tags (`{event.tag}`) are not allowed", "quote the value instead", line)
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                raise _refused("the file", f"tags (`{tag}`) are not allowed", "quote the value instead", line)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeError) as error:  # an escaped tag can be no UTF-8
         mark = getattr(error, "problem_mark", None)

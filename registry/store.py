@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -132,7 +132,7 @@ class RegistryStore:
             raise RegistryError([problem])
 
     @contextmanager
-    def _repository(self) -> Iterator[Repo | None]:
+    def _repository(self) -> Generator[Repo | None]:
         try:
             repo = Repo(self._path, search_parent_directories=True)
         except InvalidGitRepositoryError:
