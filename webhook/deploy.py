@@ -251,6 +251,7 @@ class _Log:
         self._name = name
         self._say = say
         self._counts: Mapping[str, int] = {}
+        self._told: set[str] = set()
         self.errors: list[str] = []
 
     def changes(self) -> Mapping[str, int]:
@@ -262,8 +263,10 @@ class _Log:
             updating, planning = _STEPS.get(str(step.op.value), (None, None))
             verb = planning if event.res_outputs_event.planning else updating
             if verb is not None:
-                kind = step.type.rsplit(":", 1)[-1]
-                self._say(f"{self._name}: {verb} {kind} {step.urn.rsplit('::', 1)[-1]}")
+                line = f"{self._name}: {verb} {step.type.rsplit(':', 1)[-1]} {step.urn.rsplit('::', 1)[-1]}"
+                if line not in self._told:  # a component's step is told at its beginning and at its end
+                    self._told.add(line)
+                    self._say(line)
         elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
             text = _MARKUP.sub("", event.diagnostic_event.message).strip().removeprefix("an unhandled error occurred: ")
             if text and text not in self.errors:
