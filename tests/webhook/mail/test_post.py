@@ -1,0 +1,76 @@
+"""Sending by real SMTP."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+from collections.abc import Iterator
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from webhook.mail.letters import Letter, write
+from webhook.mail.post import Post
+
+
+class Box:
+    """Takes mail, except for one address."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if address.startswith("nobody@"):
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.taken.append(envelope)
+        return "250 OK"
+
+
+@pytest.fixture
+def box() -> Iterator[tuple[Box, Post]]:
+    """Run a mail server of the test's own."""
+    handler = Box()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield handler, Post(host="127.0.0.1", port=port, tls="none")
+    controller.stop()
+
+
+def message(to: str) -> EmailMessage:
+    """Write a letter."""
+    facts = {"url": "https://acme.markitup.io", "portal_url": "https://portal.markitup.io"}
+    return write(Letter.RESUMED, to=to, sender="hosting@markitup.io", cause="evt_1", facts=facts)
+
+
+def test_a_letter_arrives(box: tuple[Box, Post]) -> None:
+    """The server gets sender, recipient and both parts."""
+    handler, post = box
+    post.send(message("ann@example.org"))
+    (envelope,) = handler.taken
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("hosting@markitup.io", ["ann@example.org"])
+    assert b"multipart/alternative" in envelope.content
+
+
+def test_a_refusal_is_an_error(box: tuple[Box, Post]) -> None:
+    """A mailbox that does not exist is told, so that it is not recorded as sent."""
+    handler, post = box
+    with pytest.raises(smtplib.SMTPRecipientsRefused, match="no such mailbox"):
+        post.send(message("nobody@example.org"))
+    assert handler.taken == []
+
+
+def test_tls_is_not_given_up_silently(box: tuple[Box, Post]) -> None:
+    """A server that offers no STARTTLS gets nothing by a setting that wants it."""
+    handler, post = box
+    with pytest.raises(smtplib.SMTPNotSupportedError):
+        Post(host=post.host, port=post.port, tls="starttls").send(message("ann@example.org"))
+    assert handler.taken == []

@@ -1,0 +1,1 @@
+"""E-mail to customers: what is written, and how it is sent."""
