@@ -17,7 +17,7 @@ from docker.errors import APIError, ImageNotFound
 from demo import processes, settings
 from demo.certificates import write_ca_bundle
 from demo.docker_engine import ensure_docker
-from demo.places import CLOUD, DEMO, DEMO_JSON, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
+from demo.places import CLOUD, DEMO, DEMO_JSON, ENGINE_HOME, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
 from demo.ports import demo_ports
 from demo.registry_clone import ensure_registry
 from demo.say import say
@@ -51,6 +51,8 @@ def bring_up(image: str | None) -> bool:
     """
     for folder in (DEMO, CLOUD, STATE):
         folder.mkdir(parents=True, exist_ok=True)
+    # Whatever the engine keeps for itself goes when the demo goes; plugins are looked for there, too.
+    os.environ["PULUMI_HOME"] = str(ENGINE_HOME)
     client = ensure_docker()
     engine = ensure_engine(say)
     say(f"engine: {engine.pulumi} ({engine.origin})")

@@ -66,7 +66,9 @@ def find_context(environment: str | None) -> Context:
     """
     name = environment or os.environ.get("HOSTING_ENVIRONMENT") or _default()
     if name == DEMO_ENVIRONMENT:
-        return _context(name, DEMO, read_variables(DEMO / "environment"))
+        variables = read_variables(DEMO / "environment")
+        os.environ.update({key: value for key, value in variables.items() if key == "PULUMI_HOME"})
+        return _context(name, DEMO, variables)
     return _context(name, PROJECT, {})
 
 
