@@ -94,7 +94,7 @@ class BackupBucket(pulumi.ComponentResource):
         aws.s3.BucketLifecycleConfiguration(
             name,
             bucket=bucket.id,
-            rules=[_retention(args.retention_days)],
+            rules=[_retention(args.retention_days), _no_left_over_markers()],
             # Rules for old versions are refused before versioning is on.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
@@ -136,6 +136,16 @@ def _retention(days: int) -> aws.s3.BucketLifecycleConfigurationRuleArgs:
         abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
             days_after_initiation=1
         ),
+    )
+
+
+def _no_left_over_markers() -> aws.s3.BucketLifecycleConfigurationRuleArgs:
+    """Return the rule that removes what marks an object as deleted once no version of it is left."""
+    return aws.s3.BucketLifecycleConfigurationRuleArgs(
+        id="remove-left-over-markers",
+        status="Enabled",
+        filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
+        expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
     )
 
 

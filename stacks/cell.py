@@ -43,13 +43,15 @@ async def declare_cell(
 
     Raises:
         RegistryError: a customer left the file while its data is still there, or too many left at once.
-        ValueError: a master key is missing.
+        SettingsError: a master key is missing or too short, or the platform has no server for the cell yet.
     """
     name = str(stack.cell)
     cell = settings.cells[name]
     here = {key: entry for key, entry in sorted(registry.customers.items()) if entry.cell == name}
     await _check_removals(stack, registry, confirmed=removals_confirmed)
 
+    master_keys = config.require_secret_object("tenant_master_keys")
+    await _check_master_keys(master_keys, settings)
     server = await _server(stack)
     labels = cell_labels(stack)
     network = CellNetwork.of(name, cell.subnet)
@@ -86,7 +88,6 @@ async def declare_cell(
     )
     Proxy(name, _proxy_args(settings, cell.http_port, cell.https_port, network, tenants, labels, config), on_server)
     server_ipv4 = server["ipv4"]
-    master_keys = config.require_secret_object("tenant_master_keys")
     for customer_id, entry in here.items():
         Customer(
             customer_id,
@@ -104,6 +105,16 @@ async def declare_cell(
         "server_ipv4": server_ipv4,
         "tenant_image": image.image_id,
     }
+
+
+async def _check_master_keys(master_keys: pulumi.Output[Mapping[str, str]], settings: Settings) -> None:
+    """Derive one secret of each kind, before anything is declared."""
+    keys = await master_keys.future() or {}
+    try:
+        for purpose, version in settings.secret_versions.items():
+            derive(master_keys=keys, version=version, purpose=purpose, customer_id="")
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 async def _server(stack: StackName) -> Mapping[str, str]:

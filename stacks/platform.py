@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
 import pulumi
@@ -45,10 +45,10 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         NoServerTypeError: a cell's server can't be ordered.
     """
     labels = {"managed-by": "pulumi", "stack": str(stack)}
-    zones = sorted({NETWORK_ZONES[cell.location] for cell in settings.cells.values()})
-    subnets = dict(
-        zip(zones, map(str, islice(IPv4Network(settings.network_range).subnets(new_prefix=24), 8)), strict=False)
-    )
+    before = await pulumi.StackReference("before", stack_name=stack.qualified).get_output_details("cells")
+    previous: Mapping[str, Mapping[str, str]] = before.value or {}
+    subnets = zone_subnets(settings)
+    private_ips = private_addresses(settings, subnets, previous)
     hetzner = hcloud.Provider(
         "hcloud",
         token=config.require_secret("hcloud_token"),
@@ -56,7 +56,7 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         poll_interval="20ms" if settings.hcloud_endpoint else None,
     )
     at_hetzner = pulumi.ResourceOptions(provider=hetzner)
-    types = await _server_types(stack, settings, hetzner)
+    types = await _server_types(settings, hetzner, previous)
     network = PrivateNetwork(
         str(stack),
         PrivateNetworkArgs(ip_range=settings.network_range, subnets=subnets, labels=labels),
@@ -84,14 +84,14 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
                 ssh_key_ids=[key.id for key in keys],
                 firewall_id=firewall.firewall_id,
                 network_id=network.network_id,
-                private_ip=str(IPv4Network(subnets[NETWORK_ZONES[cell.location]])[FIRST_CELL_HOST + index]),
+                private_ip=private_ips[name],
                 placement_group_id=groups[cell.location].id.apply(int),
                 labels={**labels, "cell": name},
                 protect=settings.protect,
             ),
             pulumi.ResourceOptions.merge(at_hetzner, pulumi.ResourceOptions(depends_on=[network])),
         )
-        for index, (name, cell) in enumerate(sorted(settings.cells.items()))
+        for name, cell in sorted(settings.cells.items())
     }
     dns = SharedDns(
         str(stack),
@@ -127,6 +127,7 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
             name: {
                 "ipv4": server.ipv4,
                 "ipv6": server.ipv6,
+                "private_ip": private_ips[name],
                 "location": settings.cells[name].location,
                 "server_type": types[name],
                 "custom_domain_target": dns.custom_domain_targets[name],
@@ -149,9 +150,38 @@ def host_settings(name: str, cell: Cell, settings: Settings) -> HostSettings:
     )
 
 
-async def _server_types(stack: StackName, settings: Settings, hetzner: hcloud.Provider) -> Mapping[str, str]:
-    before = await pulumi.StackReference("before", stack_name=stack.qualified).get_output_details("cells")
-    current: Mapping[str, Mapping[str, str]] = before.value or {}
+def zone_subnets(settings: Settings) -> dict[str, str]:
+    """Return the subnet of each network zone in use; a zone's subnet doesn't depend on which others are."""
+    zones = dict.fromkeys(NETWORK_ZONES.values())
+    ranges = map(str, IPv4Network(settings.network_range).subnets(new_prefix=24))
+    used = {NETWORK_ZONES[cell.location] for cell in settings.cells.values()}
+    return {zone: subnet for zone, subnet in zip(zones, ranges, strict=False) if zone in used}
+
+
+def private_addresses(
+    settings: Settings, subnets: Mapping[str, str], previous: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """Return each cell's private address: the one it had, or the first in its subnet that nobody had.
+
+    Another cell's coming or going must not move a running server.
+    """
+    had = {name: cell["private_ip"] for name, cell in previous.items() if "private_ip" in cell}
+    taken = set(had.values())
+    addresses: dict[str, str] = {}
+    for name, cell in sorted(settings.cells.items()):
+        subnet = IPv4Network(subnets[NETWORK_ZONES[cell.location]])
+        if name in had and IPv4Address(had[name]) in subnet:
+            addresses[name] = had[name]
+        else:
+            hosts = map(str, islice(subnet, FIRST_CELL_HOST, None))
+            addresses[name] = next(host for host in hosts if host not in taken)
+            taken.add(addresses[name])
+    return addresses
+
+
+async def _server_types(
+    settings: Settings, hetzner: hcloud.Provider, previous: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, str]:
     offers = await _offers(pulumi.InvokeOptions(provider=hetzner))
     return {
         name: choose(
@@ -159,7 +189,7 @@ async def _server_types(stack: StackName, settings: Settings, hetzner: hcloud.Pr
             preferences=cell.server_types,
             location=cell.location,
             offers=offers,
-            current=current.get(name, {}).get("server_type"),
+            current=previous.get(name, {}).get("server_type"),
         )
         for name, cell in settings.cells.items()
     }
@@ -187,7 +217,11 @@ async def _offers(at_hetzner: pulumi.InvokeOptions) -> list[Offer]:
         Offer(
             server_type=server_type["name"],
             location=location["name"],
-            available=location.get("available") or (location["name"], int(server_type["id"])) in in_stock,
+            available=(
+                (location["name"], int(server_type["id"])) in in_stock
+                if location.get("available") is None
+                else location["available"]
+            ),
             deprecated=location["isDeprecated"],
         )
         for server_type, location in pairs

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,8 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from registry.cells import Cell
 
 NAMESPACE = "hosting"
+LONGEST_PREFIX = 22
+"""Longest prefix of the private network: a /24 for each of Hetzner's four network zones."""
 SECRET_NAMES = ("hcloud_token", "cloudflare_token", "tenant_master_keys")
 """Settings that are set with ``--secret`` and read through ``pulumi.Config`` only."""
+
+
+FIRST_VERSIONS: dict[Literal["jwt", "encryption"], int] = {"jwt": 1, "encryption": 1}
 
 
 class SettingsError(Exception):
@@ -84,6 +90,9 @@ class Settings(BaseModel):
         str, Field(description="Private network of the servers; each network zone gets a /24 of it.")
     ] = "10.0.0.0/16"
     hcloud_endpoint: Annotated[str | None, Field(description="Other Hetzner API than Hetzner's (tests, demo).")] = None
+    cloudflare_endpoint: Annotated[
+        str | None, Field(description="Other Cloudflare API than Cloudflare's (tests, demo).")
+    ] = None
     ssh_options: Annotated[
         list[str],
         Field(
@@ -111,10 +120,30 @@ class Settings(BaseModel):
     secret_versions: Annotated[
         dict[Literal["jwt", "encryption"], int],
         Field(description="Version of each kind of per-customer secret; raise `jwt` to end all sessions."),
-    ] = {"jwt": 1, "encryption": 1}
+    ] = FIRST_VERSIONS
     protect: Annotated[
         bool, Field(description="Protect servers, addresses, buckets and certificates against deletion.")
     ] = True
+
+    @field_validator("secret_versions")
+    @classmethod
+    def _all_kinds(cls, value: dict[Literal["jwt", "encryption"], int]) -> dict[Literal["jwt", "encryption"], int]:
+        return {**FIRST_VERSIONS, **value}
+
+    @field_validator("admin_networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for each in value:
+            ip_network(each)
+        return value
+
+    @field_validator("network_range")
+    @classmethod
+    def _has_room(cls, value: str) -> str:
+        if IPv4Network(value).prefixlen > LONGEST_PREFIX:
+            msg = f"must be at least a /{LONGEST_PREFIX}"
+            raise ValueError(msg)
+        return value
 
     @field_validator("image", "proxy_image")
     @classmethod
@@ -155,6 +184,9 @@ def read_settings(path: Path) -> Settings:
     except FileNotFoundError:
         message = f"{path}: there is no such settings file. Fix: create it (see docs/configuration.md)."
         raise SettingsError(message) from None
+    except yaml.YAMLError as error:
+        message = f"{path}: it is no YAML. Fix: mend it, or restore it from git.\n{error}"
+        raise SettingsError(message) from None
     prefix = f"{NAMESPACE}:"
     config = document.get("config") or {}
     return parse_settings(
@@ -170,25 +202,23 @@ def _decoded(name: str, value: object) -> object:
     annotation = Settings.model_fields[name].annotation if name in Settings.model_fields else str
     if annotation in {str, Path} or value.strip() == "" or not re.match(r"^[\[{]|^(true|false|null|-?\d+)$", value):
         return value
-    return json.loads(value)
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value  # the check of its type says what is wrong with it
 
 
 def _explain(error: ValidationError, environment: str) -> str:
     lines = [f"The settings of `{environment}` (Pulumi.{environment}.yaml) are refused; nothing is declared:"]
     for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
-        name = str(item["loc"][0])
-        field = Settings.model_fields.get(name)
-        if item["type"] == "extra_forbidden" and field is None:
-            lines.append(
-                f"  hosting:{path}: no such setting."
-                f" Fix: pulumi config rm hosting:{path} --config-file Pulumi.{environment}.yaml"
-            )
-            continue
+        path = ".".join(str(part) for part in item["loc"] if part != "[key]")
+        field = Settings.model_fields.get(str(item["loc"][0]))
+        reason = {"missing": "is missing", "extra_forbidden": "no such setting"}.get(item["type"], item["msg"])
         meaning = f" Meaning: {field.description}" if field is not None else ""
-        reason = "is missing" if item["type"] == "missing" else item["msg"]
+        # What has no meaning, or a name that can't be, is not mended by another value.
+        needless = item["type"] == "extra_forbidden" or item["loc"][-1] == "[key]"
+        command = f"rm --path 'hosting:{path}'" if needless else f"set --path 'hosting:{path}' VALUE"
         lines.append(
-            f"  hosting:{path}: {reason}.{meaning}"
-            f" Fix: pulumi config set --path 'hosting:{path}' VALUE --config-file Pulumi.{environment}.yaml"
+            f"  hosting:{path}: {reason}.{meaning} Fix: pulumi config {command} --config-file Pulumi.{environment}.yaml"
         )
     return "\n".join(lines)

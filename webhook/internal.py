@@ -46,6 +46,12 @@ STARTING = Placard(
     text="It will be here in a moment; the page tries again by itself.",
     retry_seconds=3,
 )
+AWAY = Placard(
+    code=503,
+    title="Back in a moment",
+    text="This site does not answer right now. The page tries again by itself; nothing is lost.",
+    retry_seconds=30,
+)
 CLOSED = Placard(
     code=410,
     title="This wiki has been closed",
@@ -84,7 +90,7 @@ def internal_blueprint(view: RegistryView) -> Blueprint:
 
     @blueprint.get("/placard")
     def placard() -> Response:
-        page = placard_for(view.find(request.args.get("host", "")))
+        page = AWAY if view.is_blind() else placard_for(view.find(request.args.get("host", "")))
         response = make_response(render_template("placard.html", page=page), page.code)
         response.headers["Cache-Control"] = "no-store"
         if page.retry_seconds is not None:

@@ -69,6 +69,7 @@ class Probe:
 def _says_healthy(response: httpx.Response) -> bool:
     """Whether the body says so: the app answers 200 and ``degraded`` when its database is gone."""
     try:
-        return response.json().get("status") == "healthy"
+        body = response.json()
     except ValueError:
         return False
+    return isinstance(body, dict) and body.get("status") == "healthy"

@@ -37,17 +37,18 @@ class RegistryView:
         self._problem: str | None = None
 
     def snapshot(self) -> Snapshot:
-        """Return the last good state.
-
-        Raises:
-            RegistryError: there never was one.
-        """
+        """Return the last good state; a registry without customers if there never was one."""
         with self._lock:
             stamp = self._current_stamp()
             if stamp != self._stamp or self._snapshot is None:
                 self._refresh()
                 self._stamp = stamp
             return self._snapshot if self._snapshot is not None else Snapshot(registry=Registry(customers={}))
+
+    def is_blind(self) -> bool:
+        """Whether no good state was ever read: then nobody's name is known to be unknown."""
+        self.snapshot()
+        return self._snapshot is None
 
     def problem(self) -> str | None:
         """Return why the file is refused as it is now; None where it is sound."""
