@@ -215,7 +215,9 @@ def _rule(rule: Properties) -> Properties:
         "Filter": {"Prefix": (rule.get("filter") or {}).get("prefix", "")},
     }
     if "expiration" in rule:
-        result["Expiration"] = {"Days": rule["expiration"]["days"]}
+        expiration = rule["expiration"]
+        marker = {"ExpiredObjectDeleteMarker": expiration.get("expiredObjectDeleteMarker")}
+        result["Expiration"] = {"Days": expiration["days"]} if "days" in expiration else marker
     if "noncurrentVersionExpiration" in rule:
         days = rule["noncurrentVersionExpiration"]["noncurrentDays"]
         result["NoncurrentVersionExpiration"] = {"NoncurrentDays": days}

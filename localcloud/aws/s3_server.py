@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from moto.core.request import Request
 from moto.server import ThreadedMotoServer
 
 SEED = 20_000
@@ -24,6 +26,13 @@ def s3_server(recording: Path, port: int = 0) -> Generator[str]:
     from moto.moto_api import recorder  # noqa: PLC0415 - it reads the variable when it is made
 
     recorder._location = str(recording)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - moto may have been imported before
+    record, lock = type(recorder)._record_request, threading.Lock()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+    def record_alone(request: Request, body: bytes | None = None) -> None:
+        with lock:  # moto's threads would write their lines into each other's, and no start could read that again
+            record(recorder, request, body)
+
+    recorder._record_request = record_alone  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     host, actual = server.get_host_and_port()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 
 from localcloud.cloudflare.zones import Zones, refused
 from localcloud.faults import Faults, Mode
 from localcloud.provider import CloudError
+from localcloud.store import Thing
 
 
 def cloudflare_blueprint(zones: Zones, faults: Faults) -> Blueprint:
     """Return the routes below ``/client/v4``."""
     blueprint = Blueprint("cloudflare", __name__)
+    blueprint.after_request(_crash)
 
     @blueprint.before_request
     def _guard() -> None:
@@ -23,7 +25,8 @@ def cloudflare_blueprint(zones: Zones, faults: Faults) -> Blueprint:
         mode = faults.suffer("cloudflare", f"{request.method} {request.endpoint}")
         if mode is Mode.RATE_LIMITED:
             raise refused(429, 10013, "Rate limited")
-        if mode is not None:
+        g.crash = mode is Mode.CRASH_AFTER_CREATE
+        if mode is not None and not g.crash:
             raise refused(503, 10000, "Service unavailable")
 
     @blueprint.errorhandler(CloudError)
@@ -50,13 +53,12 @@ def cloudflare_blueprint(zones: Zones, faults: Faults) -> Blueprint:
 
     @blueprint.patch("/zones/<zone_id>/dns_records/<record_id>")
     def change_record(zone_id: str, record_id: str) -> Response:
-        before = zones.record(record_id) or {}
+        before = _record(zones, zone_id, record_id)
         return _result(zones.save_record({**before, **request.get_json(), "zone_id": zone_id}, record_id))
 
     @blueprint.delete("/zones/<zone_id>/dns_records/<record_id>")
     def delete_record(zone_id: str, record_id: str) -> Response:
-        if zone_id not in {zone["id"] for zone in zones.zones()} or not zones.delete_record(record_id):
-            raise refused(404, 81044, "Record does not exist.")
+        zones.delete_record(_record(zones, zone_id, record_id)["id"])
         return _result({"id": record_id})
 
     @blueprint.get("/zones/<zone_id>/settings")
@@ -66,13 +68,26 @@ def cloudflare_blueprint(zones: Zones, faults: Faults) -> Blueprint:
     return blueprint
 
 
+def _crash(response: Response) -> Response:
+    """Drop the answer to a call that was served, where that was ordered."""
+    return Response(status=503) if g.get("crash") else response
+
+
+def _record(zones: Zones, zone_id: str, record_id: str) -> Thing:
+    record = zones.record(record_id)
+    if record is None or record["zone_id"] != zone_id:
+        raise refused(404, 81044, "Record does not exist.")
+    return record
+
+
 def _result(result: object) -> Response:
     return jsonify({"success": True, "errors": [], "messages": [], "result": result})
 
 
 def _page(things: list[dict[str, Any]]) -> Response:
     """Answer one page, as Cloudflare does: 100 things unless told, at most 5,000."""
-    page, size = request.args.get("page", 1, type=int), min(request.args.get("per_page", 100, type=int), 5000)
+    page = max(request.args.get("page", 1, type=int), 1)
+    size = min(max(request.args.get("per_page", 100, type=int), 1), 5000)
     start = (page - 1) * size
     info = {
         "page": page,

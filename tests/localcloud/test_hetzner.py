@@ -117,14 +117,17 @@ def test_the_catalogue_says_what_can_be_ordered_where(laptop: Laptop) -> None:
     """The CPX41 generation has left Europe, its successors are there, prices are those reported."""
     types = {each.name: each for each in laptop.client.server_types.get_all()}
     cpx41 = {each.location.name: each for each in types["cpx41"].locations or []}
-    assert cpx41["nbg1"].deprecation is not None and not cpx41["nbg1"].available
-    assert cpx41["ash"].deprecation is None and cpx41["ash"].available
+    assert cpx41["nbg1"].deprecation is not None
+    assert not cpx41["nbg1"].available
+    assert cpx41["ash"].deprecation is None
+    assert cpx41["ash"].available
     assert {each.location.name for each in types["cx43"].locations or []} == {"fsn1", "nbg1", "hel1"}
     month = {name: types[name].prices[0]["price_monthly"]["net"] for name in ("cpx42", "cx43")}
     assert month == {"cpx42": "69.4900000000", "cx43": "15.9900000000"}
     assert [each.name for each in laptop.client.locations.get_all()] == ["fsn1", "nbg1", "hel1", "ash", "hil", "sin"]
     image = laptop.client.images.get_by_name_and_architecture("debian-12", "x86")
-    assert image is not None and image.os_flavor == "debian"
+    assert image is not None
+    assert image.os_flavor == "debian"
     assert laptop.call("GET", "/pricing").json()["pricing"]["currency"] == "EUR"
     assert laptop.call("GET", "/datacenters?name=nbg1-dc3").json()["datacenters"][0]["location"]["name"] == "nbg1"
 
@@ -179,7 +182,8 @@ def test_an_action_takes_time_and_locks(laptop: Laptop) -> None:
     body = {"name": "cell-1", "server_type": "cx43", "image": "debian-12", "location": "nbg1"}
     created = laptop.call("POST", "/servers", body, slow=True).json()
     path, action = f"/servers/{created['server']['id']}", created["action"]
-    assert action["status"] == "running" and action["finished"] is None
+    assert action["status"] == "running"
+    assert action["finished"] is None
     assert created["server"]["status"] == "initializing"
     assert laptop.call("POST", f"{path}/actions/poweroff").status_code == 423
     assert laptop.call("DELETE", path).json()["error"]["code"] == "locked"
