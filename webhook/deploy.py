@@ -175,7 +175,7 @@ class Deployer:
                 else:
                     unfinished = self._folder() / f"{name}.unfinished"
                     if unfinished.exists():
-                        recover(stack, self._say)
+                        self._recover(stack)
                     unfinished.touch()
                     done = stack.up(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False)
                     outputs = _public(done.outputs)
@@ -191,6 +191,17 @@ class Deployer:
             error=error,
             outputs=outputs,
         )
+
+    def _recover(self, stack: automation.Stack) -> None:
+        """Take away what the last update left, if it did not come to its end."""
+        exported = stack.export_stack()
+        state = dict(exported.deployment or {})
+
+        def config() -> Mapping[str, str]:
+            return {name: value.value for name, value in stack.get_all_config().items()}
+
+        if recover(state, config, lambda line: self._say(f"{stack.name}: {line}")):
+            stack.import_stack(automation.Deployment(version=exported.version, deployment=state))
 
     def _select(self, name: StackName, confirmed_removals: int) -> automation.Stack:
         return automation.create_or_select_stack(
