@@ -1,1 +1,1 @@
-"""A laptop's Hetzner, Cloudflare and AWS, for the demo and the tests. Production code never imports it."""
+"""A laptop's Hetzner, Cloudflare, AWS and Stripe, for the demo and the tests. Production code never imports it."""

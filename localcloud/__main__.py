@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from localcloud.faults import Fault, Faults, Mode
-from localcloud.serve import STORE, serve_until_told
+from localcloud.mailbox import mails
+from localcloud.serve import MAIL, STORE, serve_until_told
 from localcloud.status import print_status
 from localcloud.store import Store
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A laptop's Hetzner, Cloudflare and AWS.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A laptop's Hetzner, Cloudflare, AWS and Stripe.")
 Folder = Annotated[Path, typer.Option(help="Where its state is kept.", envvar="LOCALCLOUD_FOLDER")]
 DEFAULT = Path(".local/demo/cloud")
 
@@ -35,7 +37,7 @@ def status(folder: Folder = DEFAULT, *, as_json: Annotated[bool, typer.Option("-
 
 @app.command()
 def fault(
-    cloud: Annotated[str, typer.Argument(help="hetzner, cloudflare or aws.")],
+    cloud: Annotated[str, typer.Argument(help="hetzner, cloudflare, aws or stripe.")],
     operation: Annotated[str, typer.Argument(help="Pattern, such as 'POST /servers' or 'create DnsRecord'.")],
     mode: Mode,
     folder: Folder = DEFAULT,
@@ -65,6 +67,21 @@ def calls(folder: Folder = DEFAULT, *, as_json: Annotated[bool, typer.Option("--
     for (cloud, operation), count in sorted(counted.items()):
         table.add_row(cloud, operation, str(count))
     Console().print(table)
+
+
+@app.command("mails")
+def show_mails(
+    folder: Folder = DEFAULT, *, text: Annotated[bool, typer.Option(help="Show the letters whole.")] = False
+) -> None:
+    """Show the mails that were caught."""
+    table = Table("to", "subject", "date")
+    for mail in mails(folder / MAIL):
+        table.add_row(mail["To"], mail["Subject"], mail["Date"])
+        body = mail.get_body(("plain",))
+        if text and body is not None:
+            print(f"To: {mail['To']}\nSubject: {mail['Subject']}\n\n{body.get_content()}\n---")
+    if not text:
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _faults(folder: Path) -> Faults:

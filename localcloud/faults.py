@@ -26,7 +26,7 @@ class Fault:
     """One order for trouble.
 
     Attributes:
-        cloud: ``hetzner``, ``cloudflare`` or ``aws``.
+        cloud: ``hetzner``, ``cloudflare``, ``aws`` or ``stripe``.
         operation: Pattern of operations (``POST /servers``, ``create DnsRecord``), as in file names.
         mode: What happens. ``timeout`` answers nothing for ``seconds``, then drops the call;
             ``crash-after-create`` does the work and drops the call before it answers.

@@ -23,11 +23,14 @@ from localcloud.cloudflare.kinds import cloudflare
 from localcloud.cloudflare.zones import Zones
 from localcloud.faults import Faults
 from localcloud.hetzner.app import hetzner_blueprint
+from localcloud.mailbox import mailbox
 from localcloud.provider import serve
 from localcloud.store import Store
+from localcloud.stripe_api.app import stripe_blueprint
 
 ENDPOINTS = "endpoints.json"
 STORE = "cloud.db"
+MAIL = "mail"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +41,16 @@ class Endpoints:
         hetzner: Base URL of Hetzner's API.
         cloudflare: Base URL of Cloudflare's API.
         s3: Endpoint of S3 and IAM.
+        stripe: Base address of Stripe's API, its hosted pages and its knobs.
+        mail: Host and port of the mail server.
         debug_providers: Value of PULUMI_DEBUG_PROVIDERS for the engine.
     """
 
     hetzner: str
     cloudflare: str
     s3: str
+    stripe: str
+    mail: str
     debug_providers: str
 
 
@@ -59,6 +66,7 @@ def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Genera
         faults = Faults(store)
         zones = Zones(store)
         s3 = stack.enter_context(s3_server(folder / "s3-recording.jsonl", s3_port))
+        mail = stack.enter_context(mailbox(folder / MAIL))
         clouds = (cloudflare(zones, faults), aws(Api(s3), faults))
         ports: dict[str, int] = {}
         for cloud in clouds:
@@ -67,6 +75,9 @@ def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Genera
         app = Flask("localcloud")
         app.register_blueprint(hetzner_blueprint(store, faults, time.time), url_prefix="/hetzner/v1")
         app.register_blueprint(cloudflare_blueprint(zones, faults), url_prefix="/cloudflare/client/v4")
+        stripe = stripe_blueprint(store, faults, time.time)
+        stack.callback(stripe.close)
+        app.register_blueprint(stripe, url_prefix="/stripe")
         http = make_server("127.0.0.1", http_port, app, threaded=True)
         thread = threading.Thread(target=http.serve_forever, name="localcloud-http")
         thread.start()
@@ -77,6 +88,8 @@ def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Genera
             hetzner=f"{base}/hetzner/v1",
             cloudflare=f"{base}/cloudflare/client/v4",
             s3=s3,
+            stripe=f"{base}/stripe",
+            mail=f"127.0.0.1:{mail}",
             debug_providers=",".join(f"{name}:{port}" for name, port in ports.items()),
         )
 

@@ -15,7 +15,12 @@ from localcloud.serve import STORE, read_endpoints
 from localcloud.store import Store, Thing
 
 NAMING = ("name", "type", "content", "ip", "value", "status")
-INTERNAL = frozenset({"hetzner/action"})
+INTERNAL = frozenset(
+    {
+        "hetzner/action",
+        *(f"stripe/{kind}" for kind in ("event", "delivery", "attempt", "due", "setting", "idempotency")),
+    }
+)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
