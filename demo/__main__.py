@@ -10,6 +10,7 @@ from demo.docker_engine import NoDockerError
 from demo.down import remove_caches, take_down
 from demo.processes import StartError
 from demo.say import say
+from demo.sign_up import SignUpError
 from demo.up import DemoError, bring_up
 from engine.go import BuildError
 
@@ -21,7 +22,7 @@ def up(image: str | None = typer.Option(None, envvar="MARKITUP_IMAGE", help="Ano
     """Bring everything up, check every customer through Caddy, and print where they answer."""
     try:
         sound = bring_up(image)
-    except (NoDockerError, StartError, BuildError, DemoError) as error:
+    except (NoDockerError, StartError, BuildError, DemoError, SignUpError) as error:
         say(f"[red]{error}[/red]")
         raise typer.Exit(1) from None
     if not sound:

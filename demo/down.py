@@ -23,7 +23,7 @@ TENANT_IMAGE = "markitup-tenant"
 
 def take_down() -> None:
     """Remove all of it; may be run at any time and again."""
-    for name in ("control-service", "local-cloud"):
+    for name in ("worker", "control-service", "local-cloud"):
         if processes.stop(name):
             say(f"stopped {name}")
     try:

@@ -12,6 +12,7 @@ DEMO_JSON = LOCAL / "demo.json"
 
 CLOUD = DEMO / "cloud"
 STATE = DEMO / "state"
+DATABASE = DEMO / "management.sqlite3"
 REGISTRY = DEMO / "registry" / "customers.yaml"
 SETTINGS = DEMO / "Pulumi.demo.yaml"
 ENVIRONMENT = DEMO / "environment"

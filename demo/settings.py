@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from demo.places import CA, DEMO, ENGINE_HOME, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
+from demo.places import CA, DATABASE, DEMO, ENGINE_HOME, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
 from localcloud.serve import Endpoints
 
 DOMAIN = "markitup.localhost"
 DOCKER_HOST = "unix:///var/run/docker.sock"
+STRIPE_API_KEY = "sk_test_" + "d3m0" * 6
 STAND_IN = "hosting-local/markitup:"
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA demo"
 
@@ -87,8 +88,11 @@ def missing_secrets() -> dict[str, str]:
     return {name: value for name, value in fresh.items() if name not in there}
 
 
-def write_environment(endpoints: Endpoints, engine: Mapping[str, str], previous: Mapping[str, str]) -> dict[str, str]:
-    """Write and return the variables with which `pulumi` and `hosting` work on the demo."""
+def write_environment(
+    endpoints: Endpoints, engine: Mapping[str, str], previous: Mapping[str, str], webhook_secret: str
+) -> dict[str, str]:
+    """Write and return the variables with which `pulumi`, `hosting` and the services work on the demo."""
+    mail_host, _, mail_port = endpoints.mail.partition(":")
     variables = {
         **engine,
         "PULUMI_BACKEND_URL": f"file://{STATE}",
@@ -102,6 +106,13 @@ def write_environment(endpoints: Endpoints, engine: Mapping[str, str], previous:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "HOSTING_SETTINGS_FILE": str(SETTINGS),
         "HOSTING_CA_FILE": str(CA),
+        "HOSTING_DATABASE_URL": f"sqlite:///{DATABASE}",
+        "HOSTING_STRIPE_WEBHOOK_SECRETS": webhook_secret,
+        "HOSTING_STRIPE_API_KEY": STRIPE_API_KEY,
+        "HOSTING_STRIPE_API_URL": endpoints.stripe,
+        "HOSTING_SMTP_HOST": mail_host,
+        "HOSTING_SMTP_PORT": mail_port,
+        "HOSTING_SMTP_TLS": "none",
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     ENVIRONMENT.touch(mode=0o600)

@@ -21,6 +21,8 @@ from demo.places import CLOUD, DEMO, DEMO_JSON, ENGINE_HOME, ENVIRONMENT, PROJEC
 from demo.ports import demo_ports
 from demo.registry_clone import ensure_registry
 from demo.say import say
+from demo.sign_up import sign_up_once
+from demo.stripe_account import ensure_account, stripe_client
 from demo.table import check_and_print
 from engine.go import build
 from engine.install import Engine, ensure_engine
@@ -73,7 +75,10 @@ def bring_up(image: str | None) -> bool:
         image=app_image,
         proxy_image=proxy_image,
     )
-    variables = settings.write_environment(endpoints, engine.environment(), read_variables(ENVIRONMENT))
+    previous = read_variables(ENVIRONMENT)
+    stripe = stripe_client(endpoints, settings.STRIPE_API_KEY)
+    secret = ensure_account(stripe, f"http://127.0.0.1:{ports['control']}/webhooks/stripe", previous)
+    variables = settings.write_environment(endpoints, engine.environment(), previous, secret)
     target = Target(
         environment=DEMO_ENVIRONMENT, project=DEMO, settings_file=SETTINGS, variables=variables, pulumi=engine.pulumi
     )
@@ -85,11 +90,13 @@ def bring_up(image: str | None) -> bool:
     say("updating the platform, then both cells; only differences are changed")
     results = deployer.up(sorted(declared.cells), platform=True)
     print_results(results)
-    _write_demo_json(endpoints, declared, ports)
+    _write_demo_json(endpoints, declared, ports, variables)
     if any(result.error is not None for result in results):
         msg = "an update failed (see above). Run `make demo` again: it continues where it stopped."
         raise DemoError(msg)
     write_ca_bundle(client)
+    _worker(variables)
+    sign_up_once(stripe, find_context(DEMO_ENVIRONMENT))
     return check_and_print(find_context(DEMO_ENVIRONMENT))
 
 
@@ -197,14 +204,32 @@ def _control_service(variables: Mapping[str, str], gateway: str, port: int) -> N
     processes.wait_until("control-service", ready)
 
 
-def _write_demo_json(endpoints: Endpoints, declared: Settings, ports: Mapping[str, int]) -> None:
+def _worker(variables: Mapping[str, str]) -> None:
+    if processes.start("worker", [sys.executable, "-m", "webhook.worker"], variables):
+        say("starting the worker")
+    log = processes.log_of("worker")
+    processes.wait_until("worker", lambda: "worker is ready" in log.read_text(errors="replace"))
+
+
+def _write_demo_json(
+    endpoints: Endpoints, declared: Settings, ports: Mapping[str, int], variables: Mapping[str, str]
+) -> None:
+    secret = variables["HOSTING_STRIPE_WEBHOOK_SECRETS"].split(",")[0]
     document = {
         "registry": str(REGISTRY),
-        "webhook": {"url": f"http://127.0.0.1:{ports['control']}"},
-        "localcloud": {"hetzner": endpoints.hetzner, "cloudflare": endpoints.cloudflare, "s3": endpoints.s3},
+        "database_url": variables["HOSTING_DATABASE_URL"],
+        "webhook": {"url": f"http://127.0.0.1:{ports['control']}", "secret": secret},
+        "localcloud": {
+            "hetzner": endpoints.hetzner,
+            "cloudflare": endpoints.cloudflare,
+            "s3": endpoints.s3,
+            "stripe": endpoints.stripe,
+            "mail": endpoints.mail,
+        },
         "cells": [
             {"name": name, "docker_host": cell.docker_host, "https_port": cell.https_port}
             for name, cell in sorted(declared.cells.items())
         ],
     }
+    DEMO_JSON.touch(mode=0o600)
     DEMO_JSON.write_text(json.dumps(document, indent=2) + "\n")

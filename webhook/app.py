@@ -2,40 +2,96 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 
+import structlog
 from flask import Flask
+from sqlalchemy import Engine
 
-from stacks.settings import read_settings
+from stacks.settings import Settings, SettingsError, read_settings
+from webhook.database.engine import open_database
+from webhook.database.schema import database_problem
+from webhook.failures import PROJECT, answer_failures
 from webhook.internal import internal_blueprint
 from webhook.logs import configure_logs, log_requests
+from webhook.metrics import Metrics, measure_requests, metrics_blueprint
 from webhook.probes import probes_blueprint
 from webhook.registry_view import RegistryView
-from webhook.settings import ServiceSettings
+from webhook.settings import FileSettings, ServiceSettings, read_service_settings
+from webhook.stripe_events import Intake, stripe_events_blueprint
 
 
-def create_app(view: RegistryView) -> Flask:
-    """Return the application."""
+def create_app(view: RegistryView, *, intake: Intake | None = None) -> Flask:
+    """Return the application.
+
+    Args:
+        view: The registry.
+        intake: What taking Stripe's events in needs; without it the application answers Caddy's questions only.
+    """
     app = Flask(__name__)
     log_requests(app)
-    app.register_blueprint(probes_blueprint(view))
+    answer_failures(app)
     app.register_blueprint(internal_blueprint(view))
+    app.register_blueprint(probes_blueprint(view, None if intake is None else intake.engine))
+    if intake is not None:
+        metrics = Metrics(intake.engine)
+        measure_requests(app, metrics)
+        app.register_blueprint(metrics_blueprint(metrics))
+        app.register_blueprint(stripe_events_blueprint(intake, metrics))
     return app
 
 
 def serve() -> Flask:
-    """Return the application made from the environment: ``gunicorn 'webhook.app:serve()'``.
+    """Return the application made from the environment: ``gunicorn --workers 1 'webhook.app:serve()'``.
 
     Raises:
-        SettingsError: the environment's settings are missing or wrong.
+        SettingsError: naming all that is missing or wrong, in the environment and in the settings file.
     """
     configure_logs()
-    settings_file = ServiceSettings().settings_file.resolve()
-    settings = read_settings(settings_file)
+    service, settings = _read_all()
+    settings_file = service.settings_file.resolve()
     view = RegistryView(
         settings_file.parent / settings.registry, cells=settings.cells, domain=settings.domain, clock=_today
     )
-    return create_app(view)
+    engine = open_database(service.database_url)
+    _bring_up_to_date(engine, service.database_url)
+    secrets = tuple(secret.get_secret_value() for secret in service.stripe_webhook_secrets)
+    return create_app(view, intake=Intake(engine=engine, secrets=secrets))
+
+
+def _read_all() -> tuple[ServiceSettings, Settings]:
+    problems: list[str] = []
+    service, settings = None, None
+    try:
+        service = read_service_settings()
+    except SettingsError as error:
+        problems.append(str(error))
+    try:
+        settings = read_settings(FileSettings().settings_file.resolve())
+    except SettingsError as error:
+        problems.append(str(error))
+    if service is None or settings is None:
+        raise SettingsError("\n".join(dict.fromkeys(problems)))
+    return service, settings
+
+
+def _bring_up_to_date(engine: Engine, url: str) -> None:
+    """Migrate the database if it is behind. Where it does not answer the service starts all the same.
+
+    Caddy's questions need no database; ``/readyz`` says what is wrong, and Stripe is told to come again.
+    """
+    if database_problem(engine) is None:
+        return
+    # In a process of its own: Alembic's 11 MB would stay in this one for good.
+    argv = [sys.executable, "-m", "webhook.database"]
+    done = subprocess.run(
+        argv, cwd=PROJECT, env={**os.environ, "HOSTING_DATABASE_URL": url}, stdout=subprocess.DEVNULL, check=False
+    )
+    if done.returncode != 0:
+        structlog.get_logger("webhook").error("the database could not be brought up to date", code=done.returncode)
 
 
 def _today() -> date:

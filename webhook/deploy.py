@@ -25,6 +25,7 @@ from filelock import FileLock
 from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
+from engine.install import ensure_engine
 from registry.changes import check_removals
 from registry.customers import Registry, Status
 from registry.errors import Problem, RegistryError
@@ -253,6 +254,24 @@ class Deployer:
             return []
         folder = Path(unquote(backend.path)) / ".pulumi" / "locks" / ORGANIZATION / PROJECT / str(name)
         return sorted(folder.glob("*.json"))
+
+
+def deployer_from_environment(settings_file: Path, say: Say) -> Deployer:
+    """Return what updates the stacks of a settings file, with the backend and credentials of this process.
+
+    Raises:
+        BuildError: there is no engine and none can be had.
+    """
+    engine = ensure_engine(say)
+    path = settings_file.resolve()
+    target = Target(
+        environment=path.stem.removeprefix("Pulumi."),
+        project=path.parent,
+        settings_file=path,
+        variables={**os.environ, **engine.environment()},
+        pulumi=engine.pulumi,
+    )
+    return Deployer(target, say)
 
 
 class _Log:

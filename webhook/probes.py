@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
+from sqlalchemy import Engine
 
+from webhook.database.schema import database_problem
 from webhook.registry_view import RegistryView
 
 
-def probes_blueprint(view: RegistryView) -> Blueprint:
-    """Return ``/healthz`` and ``/readyz``."""
+def probes_blueprint(view: RegistryView, engine: Engine | None = None) -> Blueprint:
+    """Return ``/healthz`` and ``/readyz``; without a database, readiness is the registry's."""
     blueprint = Blueprint("probes", __name__)
 
     @blueprint.get("/healthz")
@@ -17,8 +19,11 @@ def probes_blueprint(view: RegistryView) -> Blueprint:
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        problem = view.problem()
-        checks = {"registry": problem or "ok"}
-        return jsonify(status="ok" if problem is None else "not ready", checks=checks), 200 if problem is None else 503
+        problems = {"registry": view.problem()}
+        if engine is not None:
+            problems["database"] = database_problem(engine)
+        ready = not any(problems.values())
+        checks = {name: problem or "ok" for name, problem in problems.items()}
+        return jsonify(status="ok" if ready else "not ready", checks=checks), 200 if ready else 503
 
     return blueprint

@@ -3,17 +3,159 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stacks.settings import SettingsError
+from webhook.database.engine import parse_url
+
+DATABASE_FILE = Path(".hosting") / "management.sqlite3"
+"""Where the embedded database is, from the settings file's folder."""
+PREFIX = "HOSTING_"
 
 
-class ServiceSettings(BaseSettings):
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _webhook_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not value:
+        message = "is empty"
+        raise ValueError(message)
+    if any(not secret.get_secret_value().startswith("whsec_") for secret in value):
+        message = "each must begin with whsec_"
+        raise ValueError(message)
+    if any(len(secret.get_secret_value()) < len("whsec_") + 16 for secret in value):
+        message = "one is too short to be Stripe's"
+        raise ValueError(message)
+    return value
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
+        message = "must begin with sk_live_, rk_live_, sk_test_ or rk_test_"
+        raise ValueError(message)
+    return value
+
+
+def _database_url(value: str) -> str:
+    parse_url(value)
+    return value
+
+
+def _beside_settings(values: dict[str, Any]) -> str:
+    settings_file: Path = values["settings_file"]
+    return f"sqlite:///{settings_file.resolve().parent / DATABASE_FILE}"
+
+
+def _fix(text: str) -> dict[str, Any]:
+    return {"fix": text}
+
+
+class FileSettings(BaseSettings):
+    """Where the environment's own settings are."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    settings_file: Annotated[
+        Path,
+        Field(
+            description="The environment's stack file, such as Pulumi.prod.yaml.",
+            json_schema_extra=_fix("name the file."),
+        ),
+    ] = Path("Pulumi.prod.yaml")
+
+
+class DatabaseSettings(FileSettings):
+    """Where the management database is: what its own commands need, without any secret of Stripe's."""
+
+    database_url: Annotated[
+        str,
+        AfterValidator(_database_url),
+        Field(
+            default_factory=_beside_settings,
+            repr=False,
+            description="The management database: sqlite:////absolute/path or postgresql://user:password@host/name;"
+            f" by default the file {DATABASE_FILE} in the settings file's folder.",
+            json_schema_extra=_fix("set it, or leave it away for the file."),
+        ),
+    ]
+
+
+class ServiceSettings(DatabaseSettings):
     """Where the control service finds what it needs; each field is a variable ``HOSTING_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="HOSTING_", frozen=True, extra="ignore")
-
-    settings_file: Annotated[Path, Field(description="The environment's stack file, such as Pulumi.prod.yaml.")] = Path(
-        "Pulumi.prod.yaml"
+    stripe_webhook_secrets: Annotated[
+        tuple[SecretStr, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        AfterValidator(_webhook_secrets),
+        Field(
+            description="Signing secrets of Stripe's webhook endpoint, with commas between them: the new one and the"
+            " old one while they are exchanged.",
+            json_schema_extra=_fix("copy the endpoint's signing secret (whsec_...) from Stripe's dashboard."),
+        ),
+    ]
+    stripe_api_key: Annotated[
+        SecretStr,
+        AfterValidator(_api_key),
+        Field(
+            description="Key with which the service asks Stripe.",
+            json_schema_extra=_fix("make a restricted key (rk_...) at Stripe, under Developers, API keys."),
+        ),
+    ]
+    stripe_api_url: Annotated[str | None, Field(description="Other Stripe API than Stripe's (tests, demo).")] = None
+    smtp_host: Annotated[str | None, Field(description="Mail server; without one letters are not sent.")] = None
+    smtp_port: Annotated[int, Field(description="Its port: 587 for STARTTLS, 465 for TLS from the start.")] = 587
+    smtp_tls: Annotated[Literal["starttls", "tls", "none"], Field(description="How the connection is protected.")] = (
+        "starttls"
     )
+    smtp_user: Annotated[str | None, Field(description="Login at the mail server.")] = None
+    smtp_password: Annotated[SecretStr | None, Field(description="Password for it.")] = None
+    mail_from: Annotated[str, Field(description="Sender of all letters.")] = "MarkItUp hosting <hosting@markitup.io>"
+    ca_file: Annotated[
+        Path | None, Field(description="Roots that instances' certificates are checked with (demo).")
+    ] = None
+
+
+def read_service_settings() -> ServiceSettings:
+    """Return the settings from the environment.
+
+    Raises:
+        SettingsError: naming every variable that is missing or wrong, its meaning and the fix; never a value.
+    """
+    try:
+        return ServiceSettings()  # pyright: ignore[reportCallIssue] - the environment has the arguments
+    except ValidationError as error:
+        message = _explain(error)
+    raise SettingsError(message)
+
+
+def read_database_settings() -> DatabaseSettings:
+    """Return where the database is, from the environment.
+
+    Raises:
+        SettingsError: the URL is no database's that this program knows.
+    """
+    try:
+        return DatabaseSettings()  # pyright: ignore[reportCallIssue] - the same
+    except ValidationError as error:
+        message = _explain(error)
+    raise SettingsError(message)
+
+
+def _explain(error: ValidationError) -> str:
+    lines = ["The control service does not start; these environment variables are missing or wrong:"]
+    for item in error.errors(include_url=False, include_input=False):
+        name = str(item["loc"][0])
+        field = ServiceSettings.model_fields[name]
+        fix = (
+            field.json_schema_extra["fix"]
+            if isinstance(field.json_schema_extra, dict)
+            else "set another value, or leave it away."
+        )
+        reason = "is missing" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+        lines.append(f"  {PREFIX}{name.upper()}: {reason}. Meaning: {field.description} Fix: {fix}")
+    return "\n".join(lines)

@@ -147,7 +147,7 @@ class _Host(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"host")
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_args: object) -> None:
         """Say nothing."""
 
 

@@ -62,7 +62,7 @@ def test_modules_are_found() -> None:
         ("registry", {"registry"}),
         ("components", {"components"}),
         ("stacks", {"components", "registry", "edge", "host", "stacks"}),
-        ("webhook", {"registry", "webhook", "stacks"}),
+        ("webhook", {"registry", "webhook", "stacks", "engine"}),
         ("edge", {"edge"}),
         ("host", {"host"}),
         ("engine", {"engine"}),
@@ -99,6 +99,12 @@ def test_the_web_process_sees_only_names_and_settings() -> None:
         if path.name == "deploy.py":
             allowed.add("stacks.program")
         assert used <= allowed, path
+
+
+def test_only_deploy_looks_for_the_engine() -> None:
+    """Of the control service."""
+    users = {path.name for path in modules("webhook") if "engine" in tops(path)}
+    assert users == {"deploy.py"}
 
 
 def test_only_deploy_drives_the_engine() -> None:

@@ -5,34 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
-from enum import StrEnum
 from hashlib import sha256
 
 import css_inline
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from registry.lifecycle import MailKind
+
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
 
 
-class Letter(StrEnum):
-    """Every letter that we write; each has ``<name>.txt.j2`` and ``<name>.html.j2``."""
-
-    WELCOME = "welcome"
-    PAYMENT_FAILED = "payment-failed"
-    SUSPENDED = "suspended"
-    RESUMED = "resumed"
-    PLAN_CHANGED = "plan-changed"
-    DOWNGRADE_HELD = "downgrade-held"
-    GRACE_STARTED = "grace-started"
-    GRACE_ENDS = "grace-ends"
-    DELETED = "deleted"
-
-
-def write(letter: Letter, *, to: str, sender: str, cause: str, facts: Mapping[str, object]) -> EmailMessage:
+def write(letter: MailKind, *, to: str, sender: str, cause: str, facts: Mapping[str, object]) -> EmailMessage:
     """Return a letter, ready to be sent.
 
     Args:
-        letter: Which one.
+        letter: Which one: ``templates/<letter>.txt.j2`` and ``.html.j2``.
         to: The customer's address.
         sender: Our address.
         cause: What made it necessary; the same cause gives the same Message-ID.

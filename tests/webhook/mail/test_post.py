@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from webhook.mail.letters import Letter, write
+from registry.lifecycle import MailKind
+from webhook.mail.letters import write
 from webhook.mail.post import Post
 
 
@@ -48,7 +49,7 @@ def box() -> Iterator[tuple[Box, Post]]:
 def message(to: str) -> EmailMessage:
     """Write a letter."""
     facts = {"url": "https://acme.markitup.io", "portal_url": "https://portal.markitup.io"}
-    return write(Letter.RESUMED, to=to, sender="hosting@markitup.io", cause="evt_1", facts=facts)
+    return write(MailKind.RESUMED, to=to, sender="hosting@markitup.io", cause="evt_1", facts=facts)
 
 
 def test_a_letter_arrives(box: tuple[Box, Post]) -> None:

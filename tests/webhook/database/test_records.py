@@ -1,0 +1,311 @@
+"""The tables' functions, on both databases: right when repeated, right when two do the same at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, NoResultFound, StatementError
+from sqlalchemy.orm import Session
+
+from registry.customers import Customer, Status
+from webhook.database import backups, customers, events, instances, ledger, mails, reservations, subscriptions
+from webhook.database.events import EventState, NewEvent
+from webhook.database.ledger import LedgerKind
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+ENTRY = Customer(subdomain="acme", plan="team", status=Status.PENDING, cell="eu-1")
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A transaction of its own."""
+    with Session(engine) as opened, opened.begin():
+        yield opened
+
+
+def new_event(event_id: str = "evt_1", **changes: object) -> NewEvent:
+    """Return an event."""
+    values: dict[str, object] = {
+        "id": event_id,
+        "type": "invoice.paid",
+        "api_version": "2026-10-28.endive",
+        "created": NOW - timedelta(seconds=2),
+        "received_at": NOW,
+        "payload": {"id": event_id, "data": {"object": {"id": "in_1", "amount": 799}}},
+    }
+    return NewEvent(**(values | changes))  # type: ignore[arg-type]
+
+
+def at_once(engine: Engine, number: int, work: Callable[[Session, int], object]) -> list[object]:
+    """Do something in that many transactions at the same time; return what each returned."""
+    ready = threading.Barrier(number)
+
+    def one(index: int) -> object:
+        ready.wait()
+        with Session(engine) as session, session.begin():
+            return work(session, index)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(one, range(number)))
+
+
+def test_moments_keep_their_zone(session: Session) -> None:
+    """They come back in UTC, to the microsecond; one without a zone is refused."""
+    there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    customers.save_customer(session, email="ada@example.org", stripe_customer=None, now=there)
+    session.expire_all()
+    person = customers.find_by_email(session, "ada@example.org")
+    assert person is not None
+    assert (person.created_at, person.created_at.tzinfo) == (NOW, UTC)
+    with pytest.raises(StatementError, match="without a time zone"), session.begin_nested():
+        customers.save_customer(session, email="bob@example.org", stripe_customer=None, now=NOW.replace(tzinfo=None))
+
+
+def test_a_person_is_one_row(session: Session) -> None:
+    """By the Stripe customer, else by the address, however that is written."""
+    first = customers.save_customer(session, email=" Ada@Example.org ", stripe_customer=None, now=NOW)
+    assert (first.email, first.stripe_customer) == ("ada@example.org", None)
+    again = customers.save_customer(session, email="ADA@example.org", stripe_customer="cus_1", now=NOW)
+    assert (again.id, again.stripe_customer) == (first.id, "cus_1")
+    moved = customers.save_customer(session, email="ada@new.example.org", stripe_customer="cus_1", now=NOW)
+    assert (moved.id, moved.email) == (first.id, "ada@new.example.org")
+    second = customers.save_customer(session, email="ada@new.example.org", stripe_customer="cus_2", now=NOW)
+    assert (second.id, second.stripe_customer) == (first.id, "cus_1")
+    other = customers.save_customer(session, email="bob@example.org", stripe_customer="cus_3", now=NOW)
+    assert other.id != first.id
+    assert customers.find_by_email(session, "ada@example.org") is None
+    with pytest.raises(IntegrityError), session.begin_nested():
+        customers.save_customer(session, email="bob@example.org", stripe_customer="cus_1", now=NOW)
+
+
+def test_a_person_is_one_row_also_at_once(engine: Engine) -> None:
+    """Ten checkouts with one address end at the same time."""
+    ids = at_once(
+        engine,
+        10,
+        lambda session, _: customers.save_customer(session, email="ada@example.org", stripe_customer=None, now=NOW).id,
+    )
+    assert len(set(ids)) == 1
+
+
+def test_an_instance_mirrors_the_registry(session: Session) -> None:
+    """What the registry says is set anew; what only measuring or the sign-up tells stays."""
+    owner = customers.save_customer(session, email="ada@example.org", stripe_customer="cus_1", now=NOW)
+    instances.save_instance(session, "acme", ENTRY, now=NOW, owner_id=owner.id)
+    instances.record_storage(session, "acme", used_bytes=5 * 2**40, at=NOW)
+    instances.record_storage(session, "nobody", used_bytes=1, at=NOW)
+    changed = ENTRY.model_copy(update={"plan": "pro", "status": Status.ACTIVE})
+    instances.save_instance(session, "acme", changed, now=NOW + timedelta(hours=1))
+    found = instances.find_instance(session, "acme")
+    assert found is not None
+    assert (found.plan, found.status, found.cell, found.subdomain) == ("pro", "active", "eu-1", "acme")
+    assert (found.storage_used_bytes, found.storage_measured_at, found.owner_id) == (5 * 2**40, NOW, owner.id)
+    assert found.updated_at == NOW + timedelta(hours=1)
+    assert [each.customer_id for each in instances.instances_of(session, owner.id)] == ["acme"]
+    session.delete(owner)
+    session.flush()
+    session.expire_all()
+    assert found.owner_id is None
+    instances.remove_instance(session, "acme")
+    assert instances.find_instance(session, "acme") is None
+
+
+def test_a_subdomain_is_one_instance(session: Session) -> None:
+    """The database refuses a second one, and a negative size."""
+    instances.save_instance(session, "acme", ENTRY, now=NOW)
+    with pytest.raises(IntegrityError), session.begin_nested():
+        instances.save_instance(session, "other", ENTRY, now=NOW)
+    with pytest.raises(IntegrityError), session.begin_nested():
+        instances.record_storage(session, "acme", used_bytes=-1, at=NOW)
+
+
+def test_a_subscription_is_set_anew(session: Session) -> None:
+    """One row an id; its instance stays known when it is not told again."""
+    for status, customer_id in (("incomplete", None), ("active", "acme"), ("past_due", None)):
+        subscriptions.save_subscription(
+            session,
+            "sub_1",
+            stripe_customer="cus_1",
+            plan="team",
+            interval="month",
+            status=status,
+            current_period_end=NOW + timedelta(days=30),
+            now=NOW,
+            customer_id=customer_id,
+        )
+    found = subscriptions.find_subscription(session, "sub_1")
+    assert found is not None
+    assert (found.status, found.customer_id, found.current_period_end) == ("past_due", "acme", NOW + timedelta(days=30))
+    for name, end in (("sub_0", None), ("sub_2", NOW + timedelta(days=60))):
+        subscriptions.save_subscription(
+            session,
+            name,
+            stripe_customer="cus_1",
+            plan="pro",
+            interval="year",
+            status="active",
+            current_period_end=end,
+            now=NOW,
+            customer_id="acme",
+        )
+    assert [each.stripe_subscription for each in subscriptions.subscriptions_of(session, "acme")] == [
+        "sub_2",
+        "sub_1",
+        "sub_0",
+    ]
+
+
+def test_backups_are_listed_the_latest_first(session: Session) -> None:
+    """Each once, whoever repeats its upload; old ones are found, and forgotten."""
+    for day in (1, 3, 2):
+        fields = {"customer_id": "acme", "filename": f"{day}.tar", "size_bytes": 2**33, "s3_key": f"acme/{day}"}
+        at = NOW + timedelta(days=day)
+        assert backups.record_backup(session, **fields, created_at=at)  # type: ignore[arg-type]
+        assert not backups.record_backup(session, **fields, created_at=at)  # type: ignore[arg-type]
+    assert [each.filename for each in backups.backups_of(session, "acme")] == ["3.tar", "2.tar", "1.tar"]
+    old = backups.backups_before(session, NOW + timedelta(days=3))
+    assert [each.filename for each in old] == ["1.tar", "2.tar"]
+    backups.forget_backup(session, "acme/1")
+    assert [each.s3_key for each in backups.backups_of(session, "acme")] == ["acme/3", "acme/2"]
+    assert backups.backups_of(session, "birch") == []
+
+
+def test_an_event_is_recorded_once(engine: Engine) -> None:
+    """Its first form is kept; of twenty at once one is told that it is new."""
+    done = at_once(
+        engine,
+        20,
+        lambda session, index: events.record_event(session, new_event(received_at=NOW + timedelta(seconds=index))),
+    )
+    assert sorted(map(str, done)) == ["False"] * 19 + ["True"]
+    with Session(engine) as session:
+        found = events.find_event(session, "evt_1")
+        assert found is not None
+        assert (found.state, found.attempts, found.applied_at, found.reason) == (EventState.RECEIVED, 0, None, None)
+        assert found.payload["data"]["object"]["amount"] == 799
+        assert not events.record_event(session, new_event(type="other"))
+        assert found.type == "invoice.paid"
+
+
+def test_an_event_goes_its_way(session: Session) -> None:
+    """Tries are counted, a failure may be followed by success, and what is settled stays so."""
+    events.record_event(session, new_event())
+    assert [events.begin_attempt(session, "evt_1") for _ in range(2)] == [1, 2]
+    assert events.settle_event(session, "evt_1", EventState.FAILED, now=NOW, reason="Stripe was down")
+    found = events.find_event(session, "evt_1")
+    assert found is not None
+    assert (found.state, found.reason, found.applied_at) == (EventState.FAILED, "Stripe was down", None)
+    assert events.settle_event(session, "evt_1", EventState.APPLIED, now=NOW)
+    assert not events.settle_event(session, "evt_1", EventState.FAILED, now=NOW, reason="a late second run")
+    assert not events.settle_event(session, "evt_nobody", EventState.APPLIED, now=NOW)
+    session.expire_all()
+    assert (found.state, found.reason, found.applied_at, found.attempts) == (EventState.APPLIED, None, NOW, 2)
+    with pytest.raises(NoResultFound):
+        events.begin_attempt(session, "evt_nobody")
+
+
+def test_pending_events_are_those_that_wait(engine: Engine) -> None:
+    """Received before a moment and not touched since; the oldest first, no more than asked for."""
+    with Session(engine) as session, session.begin():
+        for index, name in enumerate(["evt_c", "evt_a", "evt_b", "evt_late"]):
+            events.record_event(session, new_event(name, received_at=NOW + timedelta(seconds=index)))
+        events.record_event(session, new_event("evt_ignored", state=EventState.IGNORED, reason="unknown"))
+        for state in (EventState.APPLIED, EventState.FAILED, EventState.PARKED):
+            events.record_event(session, new_event(f"evt_{state}"))
+            events.settle_event(session, f"evt_{state}", state, now=NOW)
+    assert events.pending_events(engine, NOW + timedelta(seconds=3)) == ["evt_c", "evt_a", "evt_b"]
+    assert events.pending_events(engine, NOW + timedelta(seconds=9), limit=2) == ["evt_c", "evt_a"]
+    assert events.pending_events(engine, NOW) == []
+    assert events.count_events(engine) == {
+        ("invoice.paid", state): 4 if state is EventState.RECEIVED else 1 for state in EventState
+    }
+    with Session(engine) as session:
+        assert [each.id for each in events.events_in_state(session, EventState.PARKED)] == ["evt_parked"]
+
+
+def test_a_name_is_kept_for_one(session: Session) -> None:
+    """For its holder again and again, for another one once it expired or was given up."""
+
+    def reserve(holder: str, minutes: int) -> bool:
+        now = NOW + timedelta(minutes=minutes)
+        return reservations.reserve(session, "acme", session_id=holder, now=now, until=now + timedelta(minutes=30))
+
+    assert reserve("cs_1", 0)
+    assert reserve("cs_1", 10)
+    assert not reserve("cs_2", 39)
+    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=39)) == "cs_1"
+    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=40)) is None
+    assert reserve("cs_2", 40)
+    reservations.release(session, "cs_1")
+    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=41)) == "cs_2"
+    reservations.release(session, "cs_2")
+    assert reserve("cs_3", 41)
+    reservations.remove_expired(session, now=NOW + timedelta(minutes=70))
+    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=70)) == "cs_3"
+    reservations.remove_expired(session, now=NOW + timedelta(minutes=71))
+    assert reservations.holder_of(session, "acme", now=NOW) is None
+
+
+def test_of_twenty_at_once_one_gets_the_name(engine: Engine) -> None:
+    """And is the one that the database names."""
+    until = NOW + timedelta(minutes=30)
+    done = at_once(
+        engine,
+        20,
+        lambda session, index: reservations.reserve(session, "acme", session_id=f"cs_{index}", now=NOW, until=until),
+    )
+    assert sum(map(bool, done)) == 1
+    with Session(engine) as session:
+        assert reservations.holder_of(session, "acme", now=NOW) == f"cs_{done.index(True)}"
+
+
+def test_the_ledger_tells_why(session: Session) -> None:
+    """From a mail back to the event, in order; each with one cause that exists."""
+    events.record_event(session, new_event())
+    first = ledger.append(session, LedgerKind.EVENT, "evt_1", at=NOW, customer_id="acme", cause="evt_1")
+    commit = ledger.append(session, LedgerKind.COMMIT, "abc", at=NOW, customer_id="acme", cause=first.id)
+    other = ledger.append(session, LedgerKind.ALERT, "disk", at=NOW)
+    mail = ledger.append(
+        session, LedgerKind.MAIL, "welcome", at=NOW, customer_id="acme", cause=commit.id, detail={"seconds": 2.5}
+    )
+    session.expire_all()
+    assert [each.id for each in ledger.because_of(session, mail)] == [first.id, commit.id, mail.id]
+    assert (first.cause_event_id, first.cause_id, mail.detail) == ("evt_1", None, {"seconds": 2.5})
+    assert ledger.because_of(session, other) == [other]
+    assert [each.kind for each in ledger.history(session, "acme")] == ["event", "commit", "mail"]
+    for cause in (10**6, "evt_nobody"):
+        with pytest.raises(IntegrityError), session.begin_nested():
+            ledger.append(session, LedgerKind.COMMIT, "x", at=NOW, cause=cause)
+    with pytest.raises(IntegrityError), session.begin_nested():
+        session.execute(text("UPDATE ledger SET cause_event_id = 'evt_1'"))
+
+
+def test_an_event_of_the_ledger_stays(session: Session) -> None:
+    """It can't be removed while something is told to have happened because of it."""
+    events.record_event(session, new_event())
+    ledger.append(session, LedgerKind.EVENT, "evt_1", at=NOW, cause="evt_1")
+    with pytest.raises(IntegrityError), session.begin_nested():
+        session.execute(text("DELETE FROM events"))
+
+
+def test_a_mail_is_claimed_once(engine: Engine) -> None:
+    """Of ten that would send it one does; what was claimed and never sent is found."""
+    done = at_once(
+        engine,
+        10,
+        lambda session, _: mails.claim_mail(session, "welcome:acme", template="welcome", customer_id="acme", now=NOW),
+    )
+    assert sum(map(bool, done)) == 1
+    later = NOW + timedelta(minutes=5)
+    with Session(engine) as session, session.begin():
+        assert [each.cause for each in mails.unsent(session, claimed_before=later)] == ["welcome:acme"]
+        assert mails.unsent(session, claimed_before=NOW) == []
+        mails.mark_sent(session, "welcome:acme", now=later)
+        session.expire_all()
+        assert mails.unsent(session, claimed_before=later) == []
+        assert not mails.claim_mail(session, "welcome:acme", template="welcome", customer_id="acme", now=later)

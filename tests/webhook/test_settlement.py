@@ -1,0 +1,274 @@
+"""A subscription's life, settled: real calls to the simulated Stripe, a real registry in git, a real database."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from git import Actor, Repo
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from registry.customers import Status
+from registry.store import RegistryStore
+from stacks.settings import parse_settings
+from tests.localcloud.stripe_world import World, a_world
+from webhook.cell_updates import CellUpdates, UpdateError
+from webhook.database.engine import open_database
+from webhook.database.events import NewEvent, record_event
+from webhook.database.ledger import LedgerEntry, LedgerKind
+from webhook.database.mails import MailRecord
+from webhook.database.migrate import migrate
+from webhook.mail.post import Post
+from webhook.probe import Answer, Probe
+from webhook.settlement import NotAnsweringError, Settled, Settlement
+
+ID = "c-glade234"
+EVENT = "evt_test"
+SETTINGS = {
+    "image": "example.org/markitup:1",
+    "proxy_image": "example.org/caddy:1",
+    "control_url": "http://10.0.0.2:8300",
+    "zone_id": "0" * 32,
+    "ssh_public_keys": ["ssh-ed25519 AAAA operator"],
+    "cells": {"eu-1": {"region": "eu", "location": "nbg1", "server_types": ["cx43"]}},
+}
+REGISTRY = "customers:\n  c-acme0001:\n    subdomain: acme\n    plan: team\n    status: active\n    cell: eu-1\n"
+
+
+@dataclass
+class Result:
+    """What the engine says."""
+
+    error: str | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.1
+
+
+class Updater:
+    """Stands for the engine: counts, and fails on demand."""
+
+    def __init__(self) -> None:
+        self.cells: list[str] = []
+        self.error: str | None = None
+
+    def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[Result]:
+        self.cells.extend(cells)
+        return [Result(error=self.error)]
+
+
+class Eyes(Probe):
+    """Sees what the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.healthy = True
+
+    def wait(self, url: str, *, seconds: float, sleep: Any = None) -> Answer:
+        return Answer(healthy=self.healthy, code=200 if self.healthy else 502, detail="HTTP 502", seconds=0.01)
+
+
+class Mailbox:
+    """Keeps subjects."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        headers = envelope.content.decode().split("\r\n\r\n", 1)[0]
+        self.subjects += [line.removeprefix("Subject: ") for line in headers.splitlines() if line.startswith("Subject")]
+        return "250 OK"
+
+
+@dataclass(kw_only=True)
+class Company:
+    """All that one settlement touches."""
+
+    world: World
+    settlement: Settlement
+    updater: Updater
+    eyes: Eyes
+    letters: Mailbox
+    engine: Engine
+    store: RegistryStore
+    repo: Repo
+
+    def sign_up(self, action: str = "pay") -> str:
+        """Pay for a new customer at Stripe; return the subscription."""
+        metadata = {"customer_id": ID, "subdomain": "glade"}
+        price = self.world.price("personal_month", metadata={"plan": "personal"})
+        found = self.world.subscribed(price, action=action, metadata=metadata, subscription_data={"metadata": metadata})
+        return str(found.id)
+
+    def settle(self, subscription: str) -> Settled:
+        """Do what the worker does for one event."""
+        settled = self.settlement.change(subscription, EVENT, answers=False)
+        self.settlement.update(settled, EVENT)
+        if settled.awaits_answer:
+            self.settlement.see(settled, EVENT)
+            settled = self.settlement.change(subscription, EVENT, answers=True)
+        return settled
+
+    @property
+    def status(self) -> Status | None:
+        """What the registry says of the customer."""
+        entry = self.store.read().customers.get(ID)
+        return None if entry is None else entry.status
+
+    def commits(self) -> int:
+        """Count commits."""
+        return sum(1 for _ in self.repo.iter_commits())
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Iterator[Company]:
+    """Make a company with one customer."""
+    (tmp_path / "registry").mkdir()
+    path = tmp_path / "registry" / "customers.yaml"
+    path.write_text(REGISTRY)
+    repo = Repo.init(path.parent)
+    repo.index.add([path.name])
+    repo.index.commit("Start", author=Actor("test", "t@localhost"), committer=Actor("test", "t@localhost"))
+    settings = parse_settings(SETTINGS, environment="test")
+    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
+    migrate(engine)
+    now = datetime.now(tz=UTC)
+    with Session(engine) as session, session.begin():
+        event = NewEvent(id=EVENT, type="test", api_version=None, created=now, received_at=now, payload={})
+        record_event(session, event)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    letters, updater, eyes = Mailbox(), Updater(), Eyes()
+    mail_server = Controller(letters, hostname="127.0.0.1", port=port)
+    mail_server.start()
+    store = RegistryStore(path, cells=settings.cells, domain=settings.domain, clock=now.date)
+    with a_world(tmp_path / "cloud") as world:
+        yield Company(
+            world=world,
+            settlement=Settlement(
+                stripe=world.client,
+                store=store,
+                settings=settings,
+                engine=engine,
+                updates=CellUpdates(updater, path),
+                probe=eyes,
+                post=Post(host="127.0.0.1", port=port, tls="none"),
+                sender="hosting@markitup.io",
+                portal_url="https://portal.markitup.io",
+                clock=lambda: datetime.now(tz=UTC),
+            ),
+            updater=updater,
+            eyes=eyes,
+            letters=letters,
+            engine=engine,
+            store=store,
+            repo=repo,
+        )
+    mail_server.stop()
+    engine.dispose()
+    repo.close()
+
+
+def test_a_paid_customer_gets_an_instance_and_one_letter(company: Company) -> None:
+    """Placed, committed, updated, seen, active, welcomed; and the same event again does none of it twice."""
+    subscription = company.sign_up()
+    assert company.settle(subscription).customer_id == ID
+    assert company.status is Status.ACTIVE
+    assert company.updater.cells == ["eu-1"]
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+    commits = company.commits()
+    for _ in range(3):
+        company.settle(subscription)
+    assert company.commits() == commits
+    assert len(company.updater.cells) <= 2  # the second commit (active) is on no cell yet, and changes nothing there
+    assert len(company.letters.subjects) == 1
+
+
+def test_without_an_answer_it_is_not_active_and_not_welcomed(company: Company) -> None:
+    """The entry stays pending until the instance answers; the next try finishes what the first began."""
+    company.eyes.healthy = False
+    subscription = company.sign_up()
+    with pytest.raises(NotAnsweringError, match=r"https://glade\.markitup\.io does not answer"):
+        company.settle(subscription)
+    assert company.status is Status.PENDING
+    assert company.letters.subjects == []
+    company.eyes.healthy = True
+    company.settle(subscription)
+    assert company.status is Status.ACTIVE
+    assert len(company.letters.subjects) == 1
+
+
+def test_a_failed_update_is_tried_again_with_the_same_entry(company: Company) -> None:
+    """The commit is made once, the customer is neither lost nor placed a second time."""
+    company.updater.error = "the server does not answer"
+    subscription = company.sign_up()
+    with pytest.raises(UpdateError, match="does not answer"):
+        company.settle(subscription)
+    commits = company.commits()
+    company.updater.error = None
+    company.settle(subscription)
+    assert company.commits() == commits + 1  # pending to active
+    assert company.status is Status.ACTIVE
+
+
+def test_dunning_and_back(company: Company) -> None:
+    """Attempts that fail lead to a pause with its letter, a payment ends it within one update."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    customer = company.world.subscription(subscription).customer
+    company.world.knob("fail_card", customer=customer)
+    company.world.knob("advance", days=45)
+    company.settle(subscription)
+    assert company.status is Status.SUSPENDED
+    assert any("is paused" in subject for subject in company.letters.subjects)
+    company.world.knob("fail_card", customer=customer, times=0)
+    found = company.world.subscription(subscription)
+    company.world.v1.invoices.pay(found.latest_invoice.id)
+    updates = len(company.updater.cells)
+    company.settle(subscription)
+    assert company.status is Status.ACTIVE
+    assert len(company.updater.cells) == updates + 1
+    assert any("is back" in subject for subject in company.letters.subjects)
+
+
+def test_a_cancelled_customer_has_its_grace_period(company: Company) -> None:
+    """No data is given up: the entry goes to deleting with a last day, and a letter tells it."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    company.world.v1.subscriptions.cancel(subscription)
+    company.settle(subscription)
+    entry = company.store.read().customers[ID]
+    assert entry.status is Status.DELETING
+    assert entry.delete_after is not None
+    assert any("ends on" in subject for subject in company.letters.subjects)
+
+
+def test_a_name_that_was_taken_meanwhile_alerts_a_person(company: Company) -> None:
+    """The paid customer is not lost: one alert that says what to do, however often the event comes."""
+    metadata = {"customer_id": ID, "subdomain": "acme"}
+    price = company.world.price("personal_month", metadata={"plan": "personal"})
+    subscription = company.world.subscribed(price, metadata=metadata, subscription_data={"metadata": metadata}).id
+    for _ in range(2):
+        company.settle(subscription)
+    assert company.status is None
+    with Session(company.engine) as session:
+        alerts = session.scalars(select(LedgerEntry).where(LedgerEntry.kind == LedgerKind.ALERT)).all()
+        assert [alert.ref for alert in alerts] == ["name-taken"]
+
+
+def test_the_ledger_tells_the_whole_way(company: Company) -> None:
+    """Commit, update and probe of a sign-up are written down under its event."""
+    company.settle(company.sign_up())
+    with Session(company.engine) as session:
+        entries = session.scalars(select(LedgerEntry).order_by(LedgerEntry.id)).all()
+        assert [str(each.kind) for each in entries] == ["commit", "update", "probe", "commit"]
+        assert {each.cause_event_id for each in entries} == {EVENT}
+        (mail,) = session.scalars(select(MailRecord)).all()
+        assert mail.sent_at is not None
