@@ -311,6 +311,15 @@ def test_a_body_that_is_not_utf_8(client: FlaskClient) -> None:
     assert (response.status_code, response.text) == (400, "The body is no JSON.\n")
 
 
+def is_json(value: object) -> bool:
+    """Whether JSON has a way to write a value: it has none for what is not finite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.recursive(
@@ -324,7 +333,7 @@ def test_a_body_that_is_not_utf_8(client: FlaskClient) -> None:
 def test_whatever_stripe_signs_is_kept(client: FlaskClient, data: object, created: object, number: int) -> None:
     """Any object below any date: both databases take it, for what they can't hold was left out before."""
     body = json.dumps({**event(f"evt_{number}"), "data": {"object": data}, "created": created}, allow_nan=True)
-    assert post(client, body).status_code == (400 if "NaN" in body or "Infinity" in body else 200)
+    assert post(client, body).status_code == (200 if is_json([data, created]) else 400)
 
 
 def test_size(client: FlaskClient, engine: Engine) -> None:
