@@ -7,7 +7,8 @@ which event came; ``worker.py`` makes the steps durable.
 from __future__ import annotations
 
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.customers import Customer, Registry, Status
-from registry.lifecycle import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, Step, Wish, wish
+from registry.lifecycle import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, MailKind, Step, Wish, wish
 from registry.plans import PLANS
 from registry.store import Provenance, RegistryStore
 from registry.transitions import edit_for, fitted, linked
@@ -26,7 +27,14 @@ from webhook.cell_updates import CellUpdates
 from webhook.database.customers import save_customer
 from webhook.database.instances import remove_instance, save_instance
 from webhook.database.ledger import LedgerKind, append
-from webhook.database.mails import claim_mail, mark_sent
+from webhook.database.mails import (
+    begin_mail,
+    claim_mail,
+    forgive_mail,
+    give_back_mail,
+    mark_sent,
+    owed_mails,
+)
 from webhook.database.subscriptions import save_subscription
 from webhook.mail.letters import write
 from webhook.mail.post import Post
@@ -111,8 +119,27 @@ class Settlement:
         registry = self.store.read()
         wished, entry = self._wished(account, registry, answers=answers)
         commit = None
+        telling = wished.step is not Step.AWAIT_ANSWER
+        with self._owed(wished.mails if telling else (), wished.customer_id):
+            commit = self._edit(wished, entry, event_id)
+        after = self.store.read().customers.get(wished.customer_id or "")
+        self._record(account, wished, after, event_id, commit)
+        for alert in wished.alerts:
+            self._alert(alert, wished.customer_id, event_id)
+        present = after or entry
+        if telling and present is not None:
+            self._tell(account, wished, present)
+        return Settled(
+            customer_id=wished.customer_id,
+            cell=None if present is None else present.cell,
+            commit=commit,
+            reason=wished.reason,
+            awaits_answer=not telling and after is not None,
+        )
+
+    def _edit(self, wished: Wish, entry: Customer | None, event_id: str) -> str | None:
         if wished.customer_id is not None:
-            commit = self.store.edit(
+            return self.store.edit(
                 lambda text, current: edit_for(wished, entry, text, current, self.settings.cells),
                 Provenance(
                     summary=f"{wished.customer_id}: {wished.reason}",
@@ -121,20 +148,26 @@ class Settlement:
                     cause=event_id,
                 ),
             )
-        after = self.store.read().customers.get(wished.customer_id or "")
-        self._record(account, wished, after, event_id, commit)
-        for alert in wished.alerts:
-            self._alert(alert, wished.customer_id, event_id)
-        if wished.step is not Step.AWAIT_ANSWER:
-            self._tell(account, wished, after or entry)
-        present = after or entry
-        return Settled(
-            customer_id=wished.customer_id,
-            cell=None if present is None else present.cell,
-            commit=commit,
-            reason=wished.reason,
-            awaits_answer=wished.step is Step.AWAIT_ANSWER and after is not None,
-        )
+        return None
+
+    @contextmanager
+    def _owed(self, mails: Sequence[Mail], customer_id: str | None) -> Generator[None]:
+        """Owe letters before the change that they tell of; forgive them where it is not made."""
+        new: list[str] = []
+        with Session(self.engine) as session, session.begin():
+            for mail in mails:
+                kind = str(mail.kind)
+                if claim_mail(
+                    session, mail.cause, template=kind, customer_id=customer_id, now=self.clock(), reason=mail.reason
+                ):
+                    new.append(mail.cause)
+        try:
+            yield
+        except Exception:
+            with Session(self.engine) as session, session.begin():
+                for cause in new:
+                    forgive_mail(session, cause)
+            raise
 
     def update(self, settled: Settled, event_id: str) -> None:
         """Bring the change onto its cell.
@@ -215,27 +248,31 @@ class Settlement:
                     detail={"reason": wished.reason},
                 )
 
-    def _tell(self, account: Account, wished: Wish, entry: Customer | None) -> None:
-        for mail in wished.mails:
-            if account.email is None or entry is None:
+    def _tell(self, account: Account, wished: Wish, entry: Customer) -> None:
+        """Send the customer's letters that are owed, also those of a try that was cut off."""
+        with Session(self.engine) as session:
+            mails = [
+                Mail(kind=MailKind(each.template), cause=each.cause, reason=each.reason)
+                for each in owed_mails(session, wished.customer_id or "")
+            ]
+        for mail in mails:
+            if account.email is None:
                 log.warning("letter without an address", customer=wished.customer_id, letter=str(mail.kind))
-                continue
-            self._send(mail, account.email, wished, entry)
+            elif self.post is not None:
+                self._send(self.post, mail, account.email, wished, entry)
 
-    def _send(self, mail: Mail, to: str, wished: Wish, entry: Customer) -> None:
-        """Send a letter once: it is claimed before, so that a crash in between can't send it twice."""
-        with Session(self.engine) as session, session.begin():
-            claimed = claim_mail(
-                session, mail.cause, template=str(mail.kind), customer_id=wished.customer_id, now=self.clock()
-            )
-        if not claimed or self.post is None:
-            return
+    def _send(self, post: Post, mail: Mail, to: str, wished: Wish, entry: Customer) -> None:
+        """Send a letter once: it is begun before, so that a crash in between can't send it twice."""
         letter = write(mail.kind, to=to, sender=self.sender, cause=mail.cause, facts=self._facts(mail, wished, entry))
+        with Session(self.engine) as session, session.begin():
+            if not begin_mail(session, mail.cause, now=self.clock()):
+                return
         try:
-            self.post.send(letter)
+            post.send(letter)
         except (OSError, smtplib.SMTPException) as error:
-            # Claimed and not sent: `unsent` finds it, and a person decides.
             log.warning("letter not taken", customer=wished.customer_id, letter=str(mail.kind), error=str(error))
+            with Session(self.engine) as session, session.begin():
+                give_back_mail(session, mail.cause)
             return
         with Session(self.engine) as session, session.begin():
             mark_sent(session, mail.cause, now=self.clock())

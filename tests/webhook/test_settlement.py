@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from registry.customers import Status
+from registry.errors import RegistryError
 from registry.store import RegistryStore
 from stacks.settings import parse_settings
 from tests.localcloud.stripe_world import World, a_world
@@ -79,8 +80,11 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.subjects: list[str] = []
+        self.away = False
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.away:
+            return "421 come again later"
         headers = envelope.content.decode().split("\r\n\r\n", 1)[0]
         self.subjects += [line.removeprefix("Subject: ") for line in headers.splitlines() if line.startswith("Subject")]
         return "250 OK"
@@ -189,6 +193,51 @@ def test_a_paid_customer_gets_an_instance_and_one_letter(company: Company) -> No
     assert company.commits() == commits
     assert len(company.updater.cells) <= 2  # the second commit (active) is on no cell yet, and changes nothing there
     assert len(company.letters.subjects) == 1
+
+
+def test_a_letter_survives_a_crash_after_the_edit(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry is active already when the worker comes back, and the customer is still welcomed, once."""
+    subscription = company.sign_up()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Settlement, "_tell", killed)
+        with pytest.raises(KeyboardInterrupt):
+            company.settle(subscription)
+    assert (company.status, company.letters.subjects) == (Status.ACTIVE, [])
+    company.settle(subscription)
+    company.settle(subscription)
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+
+
+def test_a_letter_that_no_server_takes_is_owed(company: Company) -> None:
+    """While the mail server is away nothing else stops, and the letter goes with the next event."""
+    company.letters.away = True
+    subscription = company.sign_up()
+    company.settle(subscription)
+    assert (company.status, company.letters.subjects) == (Status.ACTIVE, [])
+    company.letters.away = False
+    company.settle(subscription)
+    assert len(company.letters.subjects) == 1
+
+
+def test_a_change_that_is_refused_is_not_told(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No letter is owed for an edit that was not made."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    company.world.v1.subscriptions.cancel(subscription)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RegistryError([])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RegistryStore, "edit", refuse)
+        with pytest.raises(RegistryError):
+            company.settle(subscription)
+    with Session(company.engine) as session:
+        assert [mail.template for mail in session.scalars(select(MailRecord))] == ["welcome"]
 
 
 def test_without_an_answer_it_is_not_active_and_not_welcomed(company: Company) -> None:

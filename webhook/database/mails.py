@@ -1,11 +1,15 @@
-"""Which mails were sent: one a cause, whoever repeats the cause."""
+"""Which mails are owed and sent: one a cause, whoever repeats the cause.
+
+A mail is owed before the change that it tells of is made, so that a crash in between can't lose it; it is begun before
+the mail server is asked, so that a crash in between can't send it twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webhook.database.base import Base
@@ -19,7 +23,9 @@ class MailRecord(Base):
         cause: Why, unique: ``welcome:acme``, ``reminder:in_123:2``.
         template: Which text.
         customer_id: About whose instance, by registry id.
-        claimed_at: When somebody set out to send it.
+        reason: For the text, in the customer's words; empty where it needs none.
+        claimed_at: Since when it is owed.
+        begun_at: When the mail server was asked to take it; None until then, and again where it refused.
         sent_at: When the mail server took it; None until then.
     """
 
@@ -28,14 +34,54 @@ class MailRecord(Base):
     cause: Mapped[str] = mapped_column(primary_key=True)
     template: Mapped[str]
     customer_id: Mapped[str | None] = mapped_column(index=True)
+    reason: Mapped[str]
     claimed_at: Mapped[datetime] = mapped_column(index=True)
+    begun_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
-def claim_mail(session: Session, cause: str, *, template: str, customer_id: str | None, now: datetime) -> bool:
-    """Set out to send a mail; return False where somebody did so before."""
-    values = {"cause": cause, "template": template, "customer_id": customer_id, "claimed_at": now}
+def claim_mail(
+    session: Session, cause: str, *, template: str, customer_id: str | None, now: datetime, reason: str = ""
+) -> bool:
+    """Owe a mail; return False where it was owed before."""
+    values = {
+        "cause": cause,
+        "template": template,
+        "customer_id": customer_id,
+        "reason": reason,
+        "claimed_at": now,
+    }
     return insert_new(session, MailRecord, values, key=["cause"])
+
+
+def owed_mails(session: Session, customer_id: str) -> Sequence[MailRecord]:
+    """Return a customer's mails that nobody has begun to send, the oldest first."""
+    query = select(MailRecord).where(
+        MailRecord.customer_id == customer_id, MailRecord.begun_at.is_(None), MailRecord.sent_at.is_(None)
+    )
+    return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
+
+
+def begin_mail(session: Session, cause: str, *, now: datetime) -> bool:
+    """Set out to send a mail; return False where somebody else did."""
+    statement = (
+        update(MailRecord)
+        .where(MailRecord.cause == cause, MailRecord.begun_at.is_(None), MailRecord.sent_at.is_(None))
+        .values(begun_at=now)
+        .returning(MailRecord.cause)
+        .execution_options(synchronize_session=False)
+    )
+    return session.execute(statement).scalar_one_or_none() is not None
+
+
+def give_back_mail(session: Session, cause: str) -> None:
+    """Note that the mail server refused it: it is owed again."""
+    session.execute(update(MailRecord).where(MailRecord.cause == cause).values(begun_at=None))
+
+
+def forgive_mail(session: Session, cause: str) -> None:
+    """Owe a mail no more: what it would have told of was not done."""
+    session.execute(delete(MailRecord).where(MailRecord.cause == cause, MailRecord.begun_at.is_(None)))
 
 
 def mark_sent(session: Session, cause: str, *, now: datetime) -> None:
@@ -44,6 +90,6 @@ def mark_sent(session: Session, cause: str, *, now: datetime) -> None:
 
 
 def unsent(session: Session, *, claimed_before: datetime) -> Sequence[MailRecord]:
-    """Return mails that somebody set out to send before a moment and that no server took, the oldest first."""
+    """Return mails that are owed since before a moment and that no server took, the oldest first."""
     query = select(MailRecord).where(MailRecord.sent_at.is_(None), MailRecord.claimed_at < claimed_before)
     return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()

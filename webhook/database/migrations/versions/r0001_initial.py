@@ -124,7 +124,9 @@ def upgrade() -> None:
         _column("cause", sa.Text()),
         _column("template", sa.Text()),
         _column("customer_id", sa.Text(), nullable=True),
+        _column("reason", sa.Text()),
         _column("claimed_at", MOMENT),
+        _column("begun_at", MOMENT, nullable=True),
         _column("sent_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("cause", name="pk_mails"),
     )
