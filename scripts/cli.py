@@ -13,6 +13,7 @@ from registry.errors import PlacementError, RegistryError
 from scripts.context import Context, find_context
 from scripts.customer import customer
 from scripts.doctor import doctor
+from scripts.history import events, why
 from scripts.update import preview, up
 from stacks.settings import SettingsError
 
@@ -25,7 +26,9 @@ app = typer.Typer(
 app.command()(up)
 app.command()(preview)
 app.command()(doctor)
+app.command()(why)
 app.add_typer(customer, name="customer")
+app.add_typer(events, name="events")
 
 
 @app.callback()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from registry.store import RegistryStore
 from stacks.settings import Settings, read_settings
 from webhook.deploy import Deployer, Say, Target
@@ -46,6 +48,18 @@ class Context:
         variables = {**self.target.variables, **engine.environment()}
         target = replace(self.target, variables=variables, pulumi=engine.pulumi)
         return Deployer(target, say)
+
+    def database(self) -> Engine:
+        """Return the management database, brought up to date."""
+        from webhook.database.engine import open_database  # noqa: PLC0415 - most commands need no database
+        from webhook.database.migrate import migrate  # noqa: PLC0415
+        from webhook.settings import read_database_settings  # noqa: PLC0415
+
+        os.environ.setdefault("HOSTING_SETTINGS_FILE", str(self.target.settings_file))
+        url = self.target.variables.get("HOSTING_DATABASE_URL") or read_database_settings().database_url
+        engine = open_database(url)
+        migrate(engine)
+        return engine
 
     def probe(self) -> Probe:
         """Return what looks whether an instance answers."""

@@ -102,12 +102,12 @@ class Settlement:
     portal_url: str
     clock: Callable[[], datetime]
 
-    def change(self, subscription_id: str, event_id: str, *, answers: bool) -> Settled:
+    def change(self, subscription_id: str, event_id: str | None, *, answers: bool) -> Settled:
         """Read the subscription and make the registry say what follows from it; tell whom it concerns.
 
         Args:
             subscription_id: Stripe's.
-            event_id: The event that made us look; for the ledger.
+            event_id: The event that made us look, for the ledger; None where it is only a new day.
             answers: Whether the instance was seen to answer since the entry was made.
 
         Raises:
@@ -137,7 +137,7 @@ class Settlement:
             awaits_answer=not telling and after is not None,
         )
 
-    def _edit(self, wished: Wish, entry: Customer | None, event_id: str) -> str | None:
+    def _edit(self, wished: Wish, entry: Customer | None, event_id: str | None) -> str | None:
         if wished.customer_id is not None:
             return self.store.edit(
                 lambda text, current: edit_for(wished, entry, text, current, self.settings.cells),
@@ -169,7 +169,7 @@ class Settlement:
                     forgive_mail(session, cause)
             raise
 
-    def update(self, settled: Settled, event_id: str) -> None:
+    def update(self, settled: Settled, event_id: str | None) -> None:
         """Bring the change onto its cell.
 
         Raises:
@@ -182,7 +182,7 @@ class Settlement:
             detail = {"changes": dict(result.changes), "seconds": result.seconds}
             self._note(LedgerKind.UPDATE, settled.cell, settled.customer_id, event_id, **detail)
 
-    def see(self, settled: Settled, event_id: str) -> None:
+    def see(self, settled: Settled, event_id: str | None) -> None:
         """Wait until the instance answers.
 
         Raises:
@@ -197,7 +197,7 @@ class Settlement:
             raise NotAnsweringError(f"{url} does not answer within {HEALTHY_WITHIN_SECONDS:.0f} s: {answer.detail}")
         self._note(LedgerKind.PROBE, url, settled.customer_id, event_id, seconds=round(answer.seconds, 3))
 
-    def alert(self, alert: Alert, event_id: str) -> None:
+    def alert(self, alert: Alert, event_id: str | None) -> None:
         """Call a person, once for each cause."""
         self._alert(alert, None, event_id)
 
@@ -214,7 +214,7 @@ class Settlement:
         return fitted(wished, entry, registry, self.settings.cells), entry
 
     def _record(
-        self, account: Account, wished: Wish, after: Customer | None, event_id: str, commit: str | None
+        self, account: Account, wished: Wish, after: Customer | None, event_id: str | None, commit: str | None
     ) -> None:
         now, subscription = self.clock(), account.subscription
         with Session(self.engine) as session, session.begin():
@@ -295,7 +295,7 @@ class Settlement:
             "quarantine_until": wished.quarantine_until or "",
         }
 
-    def _alert(self, alert: Alert, customer_id: str | None, event_id: str) -> None:
+    def _alert(self, alert: Alert, customer_id: str | None, event_id: str | None) -> None:
         """Write it down once for each cause and say it in the log, where the monitoring takes it up."""
         with Session(self.engine) as session, session.begin():
             cause = f"alert:{alert.cause}"
@@ -313,7 +313,9 @@ class Settlement:
             )
         log.error("alert", kind=str(alert.kind), customer=customer_id, text=alert.text)
 
-    def _note(self, kind: LedgerKind, ref: str, customer_id: str | None, event_id: str, **detail: object) -> None:
+    def _note(
+        self, kind: LedgerKind, ref: str, customer_id: str | None, event_id: str | None, **detail: object
+    ) -> None:
         with Session(self.engine) as session, session.begin():
             append(session, kind, ref, at=self.clock(), customer_id=customer_id, cause=event_id, detail=detail)
 

@@ -19,6 +19,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from stripe import StripeClient
 
+from registry.customers import Status
+from registry.errors import RegistryError
 from registry.lifecycle import Alert, AlertKind
 from registry.store import RegistryStore
 from stacks.settings import Settings, read_settings
@@ -62,19 +64,19 @@ def look(event_id: str) -> dict[str, str | None]:
 
 
 @DBOS.step(retries_allowed=True, max_attempts=TRIES, interval_seconds=1.0)
-def change(subscription_id: str, event_id: str, answers: bool) -> dict[str, Any]:  # noqa: FBT001 - kept by position
+def change(subscription_id: str, event_id: str | None, answers: bool) -> dict[str, Any]:  # noqa: FBT001 - kept by position
     """Edit the registry as Stripe's present state wants it."""
     return asdict(settlement().change(subscription_id, event_id, answers=answers))
 
 
 @DBOS.step(retries_allowed=True, max_attempts=TRIES, interval_seconds=2.0)
-def update(settled: dict[str, Any], event_id: str) -> None:
+def update(settled: dict[str, Any], event_id: str | None) -> None:
     """Bring the change onto its cell."""
     settlement().update(Settled(**settled), event_id)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=5.0)
-def see(settled: dict[str, Any], event_id: str) -> None:
+def see(settled: dict[str, Any], event_id: str | None) -> None:
     """Wait until the instance answers."""
     settlement().see(Settled(**settled), event_id)
 
@@ -89,45 +91,98 @@ def finish(event_id: str, state: str, reason: str | None) -> None:
 @DBOS.step()
 def park(event_id: str, reason: str) -> None:
     """Leave an event that can't be applied to a person."""
-    text = (
-        f"Event {event_id} could not be applied: {reason[:500]} Fix the reason, then `hosting events retry {event_id}`."
-    )
-    settlement().alert(Alert(kind=AlertKind.MIXED_UP, cause=f"parked:{event_id}", text=text), event_id)
+    text = f"Event {event_id} could not be applied: {reason} Fix the reason, then `hosting events retry {event_id}`."
+    settlement().alert(Alert(kind=AlertKind.MIXED_UP, cause=f"parked:{event_id}:{reason}", text=text), event_id)
     with Session(settlement().engine) as session, session.begin():
-        settle_event(session, event_id, EventState.PARKED, now=settlement().clock(), reason=reason[:500])
+        settle_event(session, event_id, EventState.PARKED, now=settlement().clock(), reason=reason)
+
+
+@DBOS.step()
+def report(subscription_id: str, day: str, reason: str) -> None:
+    """Tell a person of a subscription that can't be settled on a new day."""
+    text = f"{subscription_id} could not be settled on {day}: {reason} It is tried again tomorrow. Fix the reason."
+    settlement().alert(Alert(kind=AlertKind.MIXED_UP, cause=f"day:{subscription_id}:{day}", text=text), None)
+
+
+def settle(subscription_id: str, event_id: str | None) -> str:
+    """Change, update, look; return why it is so."""
+    settled = change(subscription_id, event_id, False)  # noqa: FBT003 - kept by position
+    update(settled, event_id)
+    if settled["awaits_answer"]:
+        see(settled, event_id)
+        settled = change(subscription_id, event_id, True)  # noqa: FBT003 - kept by position
+    return str(settled["reason"])
 
 
 @DBOS.workflow()
 def apply_event(event_id: str) -> str:
-    """Settle what an event hints at; its id is the workflow's, so that it runs once however often it comes."""
+    """Settle what an event hints at."""
     asked = look(event_id)
     subscription_id = asked["subscription"]
     if subscription_id is None:
         finish(event_id, str(asked["state"]), asked["reason"])
         return str(asked["reason"])
     try:
-        settled = change(subscription_id, event_id, False)  # noqa: FBT003 - kept by position
-        update(settled, event_id)
-        if settled["awaits_answer"]:
-            see(settled, event_id)
-            settled = change(subscription_id, event_id, True)  # noqa: FBT003 - kept by position
+        reason = settle(subscription_id, event_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, the event is not lost and a person is told
-        park(event_id, f"{type(error).__name__}: {error}")
+        park(event_id, _words(error))
         return "parked"
-    finish(event_id, EventState.APPLIED, settled["reason"])
-    return str(settled["reason"])
+    finish(event_id, EventState.APPLIED, reason)
+    return reason
+
+
+@DBOS.workflow()
+def new_day(subscription_id: str, day: str) -> str:
+    """Settle what only time has changed: the end of a grace period, its last warning, a change that waits."""
+    try:
+        return settle(subscription_id, None)
+    except Exception as error:  # noqa: BLE001 - tomorrow is another day, and a person is told
+        report(subscription_id, day, _words(error))
+        return "reported"
 
 
 def run(told: threading.Event, engine: Engine) -> None:
-    """Start a workflow for each received event until told to stop."""
+    """Start a workflow for each received event, and one a day for each customer that waits, until told to stop.
+
+    The id of a workflow is that of the event and its receipt: however often it is started, it runs once.
+    """
     begun: set[str] = set()
+    today = None
     while not told.wait(POLL_SECONDS):
-        waiting = pending_events(engine, datetime.now(tz=UTC))
-        for event_id in waiting:
-            if event_id not in begun:
-                with SetWorkflowID(f"event-{event_id}"):
+        names = {f"event-{key}-{received:%Y%m%dT%H%M%S%f}": key for key, received in _pending(engine)}
+        for name, event_id in names.items():
+            if name not in begun:
+                with SetWorkflowID(name):
                     DBOS.start_workflow(apply_event, event_id)
-        begun = set(waiting)
+        begun = set(names)
+        if today != settlement().clock().date() and _begin_day():
+            today = settlement().clock().date()
+
+
+def _pending(engine: Engine) -> list[tuple[str, datetime]]:
+    ids = pending_events(engine, datetime.now(tz=UTC))
+    with Session(engine) as session:
+        found = [find_event(session, event_id) for event_id in ids]
+        return [(each.id, each.received_at) for each in found if each is not None]
+
+
+def _begin_day() -> bool:
+    """Look at each customer that is not simply active; return False where the registry can't be read."""
+    day = settlement().clock().date().isoformat()
+    try:
+        customers = settlement().store.read().customers.values()
+    except RegistryError as error:
+        log.warning("the registry is refused", error=str(error))
+        return False
+    for subscription_id in {each.stripe_subscription for each in customers if each.status is not Status.ACTIVE}:
+        if subscription_id is not None:
+            with SetWorkflowID(f"day-{subscription_id}-{day}"):
+                DBOS.start_workflow(new_day, subscription_id, day)
+    return True
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Settlement:

@@ -129,6 +129,18 @@ def settle_event(
     return session.execute(statement).scalar_one_or_none() is not None
 
 
+def retry_event(session: Session, event_id: str, *, now: datetime) -> bool:
+    """Let an event that was given up be applied again, as if it came now; return False where it is not given up."""
+    statement = (
+        update(EventRecord)
+        .where(EventRecord.id == event_id, EventRecord.state.in_((EventState.PARKED, EventState.FAILED)))
+        .values(state=EventState.RECEIVED, reason=None, received_at=now)
+        .returning(EventRecord.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return session.execute(statement).scalar_one_or_none() is not None
+
+
 def pending_events(engine: Engine, older_than: datetime, *, limit: int = MOST_PENDING) -> list[str]:
     """Return the ids of events that were received before a moment and still wait, the oldest first.
 

@@ -46,6 +46,9 @@ $b mount -t cgroup2 cgroup /root/sys/fs/cgroup
 $b mount -t devtmpfs dev /root/dev
 $b mount -t tmpfs run /root/run
 $b mount -t tmpfs -o size=90% tmp /root/tmp
+# The project may be below /tmp.
+$b mkdir -p /root@PROJECT@
+$b mount -o bind /host@PROJECT@ /root@PROJECT@
 $b modprobe loop
 # As systemd does: on private mounts Docker would mount its folder over itself and hide the volumes below it.
 $b chroot /root /bin/mount --make-rshared /
