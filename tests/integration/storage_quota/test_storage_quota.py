@@ -143,7 +143,7 @@ def in_a_virtual_machine(folder: Path, command: Sequence[str]) -> str:
 
 def test_storage_limits_hold_on_a_servers_kernel(tmp_path: Path) -> None:
     """Every test of on_this_kernel.py passes: here where this kernel has project quotas, else on Debian's own."""
-    options = ("-p", "no:cacheprovider", "--import-mode=importlib", "-q", "--color=no", "--tb=short")
+    options = ("-o", "addopts=", "-p", "no:cacheprovider", "--import-mode=importlib", "-q", "--color=no", "--tb=short")
     command = (sys.executable, "-m", "pytest", *options, str(TESTS))
     if has_project_quotas(tmp_path):
         said = run(*command)
