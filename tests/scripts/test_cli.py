@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 from git import Actor, Repo
+from sqlalchemy.orm import Session
 
 from scripts import cli, context
+from webhook.database.engine import open_database
+from webhook.database.events import EventState, NewEvent, record_event, settle_event
+from webhook.database.ledger import LedgerKind, append
+from webhook.database.migrate import migrate
 
 REGISTRY = """\
 customers:
@@ -197,3 +203,30 @@ def test_variables_are_read_as_a_shell_reads_them(tmp_path: Path) -> None:
     path.write_text("# a comment\n\nA=1\nB='two words'\nC=x=y\n")
     assert context.read_variables(path) == {"A": "1", "B": "two words", "C": "x=y"}
     assert context.read_variables(tmp_path / "missing") == {}
+
+
+def test_parked_events_are_shown_and_retried(hosting: Hosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be applied comes with its reason, and is received again when a person says so."""
+    url = f"sqlite:///{tmp_path / 'management.sqlite3'}"
+    monkeypatch.setenv("HOSTING_DATABASE_URL", url)
+    engine = open_database(url)
+    migrate(engine)
+    now = datetime.now(tz=UTC)
+    with Session(engine) as session, session.begin():
+        record_event(
+            session,
+            NewEvent(id="evt_1", type="invoice.paid", api_version=None, created=now, received_at=now, payload={}),
+        )
+        settle_event(session, "evt_1", EventState.PARKED, now=now, reason="UpdateError: no route to host")
+        append(session, LedgerKind.ALERT, "parked", at=now, customer_id="c-acme0001", cause="evt_1")
+    engine.dispose()
+    code, out, _ = hosting("events", "list", "--json")
+    assert (code, json.loads(out)[0]["reason"]) == (0, "UpdateError: no route to host")
+    code, out, _ = hosting("why", "acme", "--json")
+    assert (code, json.loads(out)[0]["because"]) == (0, "evt_1")
+    assert hosting("events", "retry", "evt_1")[0] == 0
+    assert json.loads(hosting("events", "list", "--json")[1]) == []
+    code, _, err = hosting("events", "retry", "evt_1")
+    assert (code, "evt_1 is not parked" in err) == (1, True)
+    code, _, err = hosting("why", "nobody")
+    assert (code, "Nothing is written down about nobody" in err) == (1, True)

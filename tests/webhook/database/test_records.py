@@ -209,6 +209,37 @@ def test_an_event_goes_its_way(session: Session) -> None:
         events.begin_attempt(session, "evt_nobody")
 
 
+def test_only_a_parked_event_is_retried(session: Session) -> None:
+    """It waits again, as if it had come now; one that was applied stays so."""
+    for name, state in (("evt_1", EventState.PARKED), ("evt_2", EventState.APPLIED)):
+        events.record_event(session, new_event(name))
+        events.settle_event(session, name, state, now=NOW, reason="because")
+    later = NOW + timedelta(hours=1)
+    assert events.retry_event(session, "evt_1", now=later)
+    assert not events.retry_event(session, "evt_1", now=later)
+    assert not events.retry_event(session, "evt_2", now=later)
+    assert not events.retry_event(session, "evt_3", now=later)
+    event = events.find_event(session, "evt_1")
+    assert event is not None
+    assert (event.state, event.reason, event.received_at) == (EventState.RECEIVED, None, later)
+
+
+def test_a_mail_is_begun_by_one(engine: Engine) -> None:
+    """Of those who want to send it at once, one does; what a server refused is owed again, what it took is not."""
+    with Session(engine) as opened, opened.begin():
+        mails.claim_mail(opened, "welcome:acme", template="welcome", customer_id="acme", now=NOW)
+    begun = at_once(engine, 8, lambda opened, _: mails.begin_mail(opened, "welcome:acme", now=NOW))
+    assert sorted(map(bool, begun)) == [False] * 7 + [True]
+    with Session(engine) as opened, opened.begin():
+        assert mails.owed_mails(opened, "acme") == []
+        mails.give_back_mail(opened, "welcome:acme")
+        assert [each.cause for each in mails.owed_mails(opened, "acme")] == ["welcome:acme"]
+        assert mails.begin_mail(opened, "welcome:acme", now=NOW)
+        mails.mark_sent(opened, "welcome:acme", now=NOW)
+        assert mails.owed_mails(opened, "acme") == []
+        assert not mails.begin_mail(opened, "welcome:acme", now=NOW)
+
+
 def test_pending_events_are_those_that_wait(engine: Engine) -> None:
     """Received before a moment and not touched since; the oldest first, no more than asked for."""
     with Session(engine) as session, session.begin():
