@@ -457,7 +457,7 @@ def test_no_text_of_an_exception_reaches_the_client(
     """Whatever goes wrong where nobody expected it: 500 with the request's id, by which the log has its place."""
 
     def fail(*_: object) -> None:
-        message = "the key (email)=(ada@example.org) at /work/main is secret"
+        message = "the key (email)=(ada@example.org) at /srv/hosting is secret"
         raise RuntimeError(message)
 
     monkeypatch.setattr(stripe_events, "record_event", fail)
