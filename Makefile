@@ -30,6 +30,7 @@ types: setup
 unit: setup
 	@sh scripts/test-machine.sh
 	@$(BIN)/python -m engine.install
+	@$(BIN)/python -m demo.docker_engine
 	$(PYTEST) -n 2 --dist loadgroup tests --ignore tests/integration --ignore tests/browser
 
 integration: setup
