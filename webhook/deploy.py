@@ -43,7 +43,6 @@ _STEPS = {
     "update": ("updated", "would update"),
     "delete": ("deleted", "would delete"),
     "create-replacement": ("replaced", "would replace"),
-    "read": ("read", None),
 }
 """The engine's name of a step to what an update and a preview call it."""
 
