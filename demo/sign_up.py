@@ -13,7 +13,6 @@ from registry.customers import Status
 from registry.errors import RegistryError
 from registry.ids import new_customer_id
 from scripts.context import Context
-from scripts.urls import url_of
 from webhook.subscriptions import lookup_key
 
 SUBDOMAIN = "glade"
@@ -43,10 +42,10 @@ def sign_up_once(client: StripeClient, context: Context) -> None:
         except RegistryError:
             entry = None
         if entry is not None and entry.status is Status.ACTIVE:
-            answer = context.probe().wait(url_of(context.settings, entry), seconds=30)
+            answer = context.probe().wait(context.settings.url_of(entry), seconds=30)
             if answer.healthy:
                 seconds = time.monotonic() - start
-                say(f"[green]{url_of(context.settings, entry)} answers {seconds:.1f} s after the payment[/green]")
+                say(f"[green]{context.settings.url_of(entry)} answers {seconds:.1f} s after the payment[/green]")
                 return
         time.sleep(0.2)
     raise SignUpError(

@@ -8,13 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.places import CA, PROJECT, REGISTRY
-from registry.customers import Customer, Status
+from registry.customers import RUNNING, Customer, Status
 from scripts.context import Context
-from scripts.urls import url_of
 from webhook.probe import Answer, Probe
 
 WAIT_SECONDS = 60.0
-RUNNING = frozenset({Status.PENDING, Status.ACTIVE})
 PLACARDS = {Status.SUSPENDED: 503, Status.DELETING: 410, Status.PURGING: 410}
 
 
@@ -67,7 +65,7 @@ def check_and_print(context: Context) -> bool:
 
 
 def _rows(context: Context, probe: Probe, customer_id: str, entry: Customer) -> list[Row]:
-    urls = [url_of(context.settings, entry)]
+    urls = [context.settings.url_of(entry)]
     if entry.domain is not None and entry.status in RUNNING:
         urls.append(f"https://{entry.domain}:{context.settings.cells[entry.cell].https_port}")
     rows = []

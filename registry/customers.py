@@ -25,6 +25,12 @@ class Status(StrEnum):
     PURGING = "purging"
 
 
+RUNNING = frozenset({Status.PENDING, Status.ACTIVE})
+"""Statuses with a container."""
+LEAVING = frozenset({Status.DELETING, Status.PURGING})
+"""Statuses with a last day."""
+
+
 class Customer(BaseModel):
     """One entry of ``customers.yaml``; holds no personal data."""
 

@@ -11,15 +11,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from registry.cells import Cell, capacity
-from registry.customers import CUSTOMER_ID, FIELDS, Customer, Registry, Status
+from registry.customers import CUSTOMER_ID, FIELDS, LEAVING, Customer, Registry, Status
 from registry.document import Document, RawEntry, read_document
 from registry.edits import entry_at, without_entry
 from registry.errors import Problem, RegistryError
 from registry.names import domain_problem, subdomain_problem
 from registry.placement import loads
 from registry.plans import PLANS
-
-LEAVING = frozenset({Status.DELETING, Status.PURGING})
 
 
 def load(path: Path, *, cells: Mapping[str, Cell], domain: str, today: date) -> Registry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from registry.store import RegistryStore
 from stacks.settings import Settings, read_settings
-from webhook.deploy import Deployer, Say, Target
+from webhook.deploy import Deployer, Say, Target, ready
 from webhook.probe import Probe
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -42,12 +42,7 @@ class Context:
 
     def deployer(self, say: Say) -> Deployer:
         """Return what runs the engine; it is looked for, and built where there is none, at this moment."""
-        from engine.install import ensure_engine  # noqa: PLC0415 - most commands need no engine
-
-        engine = ensure_engine(say)
-        variables = {**self.target.variables, **engine.environment()}
-        target = replace(self.target, variables=variables, pulumi=engine.pulumi)
-        return Deployer(target, say)
+        return ready(self.target, say)
 
     def database(self) -> Engine:
         """Return the management database, brought up to date."""
@@ -65,11 +60,7 @@ class Context:
         """Return what looks whether an instance answers."""
         variables = self.target.variables
         ca_file = variables.get("HOSTING_CA_FILE") or os.environ.get("HOSTING_CA_FILE")
-        local = self.settings.publish_address.startswith("127.")
-        return Probe(
-            connect_host=self.settings.publish_address if local else None,
-            ca_file=Path(ca_file) if ca_file else None,
-        )
+        return Probe.of(self.settings, ca_file=Path(ca_file) if ca_file else None)
 
 
 def find_context(environment: str | None) -> Context:

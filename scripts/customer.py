@@ -11,20 +11,16 @@ import typer
 from rich.table import Table
 
 from registry import edits
-from registry.customers import QUARANTINE_DAYS, Customer, Registry, Status
+from registry.customers import QUARANTINE_DAYS, RUNNING, Customer, Registry, Status
 from registry.ids import new_customer_id
+from registry.lifecycle import GRACE_DAYS
 from registry.placement import place
 from registry.plans import PLANS
 from registry.store import Provenance
 from scripts.context import Context, today
 from scripts.report import print_results
 from scripts.terminal import confirm, context_of, print_json, refuse, results, say
-from scripts.urls import url_of
-
-GRACE_DAYS = 7
-"""Days between a removal and the loss of the data (REQUIREMENTS row 8)."""
-HEALTHY_WITHIN_SECONDS = 60.0
-RUNNING = frozenset({Status.PENDING, Status.ACTIVE})
+from webhook.probe import HEALTHY_WITHIN_SECONDS
 
 customer = typer.Typer(no_args_is_help=True, help="Add, change, list and remove customers.")
 
@@ -54,7 +50,7 @@ def show(command: typer.Context, who: Id, *, as_json: AsJson = False) -> None:
     """Show one customer, and whether the instance answers."""
     context = context_of(command)
     customer_id, entry = _find(context.store().read(), who)
-    answer = context.probe().ask(url_of(context.settings, entry))
+    answer = context.probe().ask(context.settings.url_of(entry))
     data = {
         **_as_data(context, customer_id, entry),
         **entry.model_dump(mode="json", exclude_none=True),
@@ -193,7 +189,7 @@ def _apply(
 
 
 def _wait(context: Context, entry: Customer) -> None:
-    url = url_of(context.settings, entry)
+    url = context.settings.url_of(entry)
     answer = context.probe().wait(url, seconds=HEALTHY_WITHIN_SECONDS)
     if not answer.healthy:
         raise refuse(f"{url} does not answer within {HEALTHY_WITHIN_SECONDS:.0f} s: {answer.detail}")
@@ -214,5 +210,5 @@ def _as_data(context: Context, customer_id: str, entry: Customer) -> dict[str, s
         "plan": entry.plan,
         "status": str(entry.status),
         "cell": entry.cell,
-        "url": url_of(context.settings, entry),
+        "url": context.settings.url_of(entry),
     }

@@ -2,7 +2,7 @@
 # Installs the Debian packages that the tests need and that are missing: real tools instead of stand-ins.
 set -eu
 packages="chromium cloud-init docker.io e2fsprogs fonts-dejavu-core gpg git iproute2 iptables openssh-client openssh-server
-pebble postgresql qemu-system-x86 quota restic shellcheck sqlite3 ufw"
+pebble postgresql qemu-system-x86 quota restic shellcheck sqlite3 systemd ufw"
 missing=
 for package in $packages; do
 	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"

@@ -16,15 +16,14 @@ from components.tenant_image import TenantImage, TenantImageArgs
 from components.tenants_network import TenantsNetwork, TenantsNetworkArgs
 from edge.caddyfile import EdgeSettings, caddyfile, fallback_page
 from registry.changes import check_removals
+from registry.customers import RUNNING, Registry, Status
 from registry.customers import Customer as Entry
-from registry.customers import Registry, Status
 from registry.plans import PLANS
 from stacks.names import CellNetwork, StackName, cell_labels, volume_name
 from stacks.settings import Settings, SettingsError
 from stacks.tenant_secrets import ENCRYPTION_KEY_LENGTH, derive
 
 TENANT_IMAGE_CONTEXT = Path(__file__).parent.parent / "images" / "tenant"
-RUNNING = frozenset({Status.PENDING, Status.ACTIVE})
 SHARED_CONNECTION = ("-o", "ControlMaster=auto", "-o", "ControlPath=~/.ssh/hosting-%C", "-o", "ControlPersist=60s")
 """Options of ssh: one connection for all that an update does on a server. ssh takes an option's first value."""
 
@@ -94,11 +93,10 @@ async def declare_cell(
             _customer_args(stack, customer_id, entry, settings, image, tenants, server_ipv4, master_keys),
             everywhere,
         )
-    port = "" if cell.https_port == 443 else f":{cell.https_port}"  # noqa: PLR2004 - the port of https
     return {
         "customers": {customer_id: str(entry.status) for customer_id, entry in here.items()},
         "urls": {
-            customer_id: f"https://{entry.subdomain}.{settings.domain}{port}"
+            customer_id: settings.url_of(entry)
             for customer_id, entry in here.items()
             if entry.status is not Status.PURGING
         },

@@ -17,8 +17,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from registry.cells import Cell
+from registry.customers import Customer
 
 NAMESPACE = "hosting"
+HTTPS = 443
 LONGEST_PREFIX = 22
 """Longest prefix of the private network: a /24 for each of Hetzner's four network zones."""
 SECRET_NAMES = ("hcloud_token", "cloudflare_token", "tenant_master_keys")
@@ -124,6 +126,11 @@ class Settings(BaseModel):
     protect: Annotated[
         bool, Field(description="Protect servers, addresses, buckets and certificates against deletion.")
     ] = True
+
+    def url_of(self, entry: Customer) -> str:
+        """Return where a customer's instance answers; with the port where it is not the usual one (demo)."""
+        port = self.cells[entry.cell].https_port
+        return f"https://{entry.subdomain}.{self.domain}{'' if port == HTTPS else f':{port}'}"
 
     @field_validator("secret_versions")
     @classmethod

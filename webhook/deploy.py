@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -255,22 +255,26 @@ class Deployer:
         return sorted(folder.glob("*.json"))
 
 
-def deployer_from_environment(settings_file: Path, say: Say) -> Deployer:
-    """Return what updates the stacks of a settings file, with the backend and credentials of this process.
+def ready(target: Target, say: Say) -> Deployer:
+    """Return what updates a target's stacks, with an engine that is found, or built where there is none.
 
     Raises:
         BuildError: there is no engine and none can be had.
     """
     engine = ensure_engine(say)
+    variables = {**target.variables, **engine.environment()}
+    return Deployer(replace(target, variables=variables, pulumi=engine.pulumi), say)
+
+
+def target_of(settings_file: Path) -> Target:
+    """Return the environment of a stack file, with the backend and credentials of this process."""
     path = settings_file.resolve()
-    target = Target(
+    return Target(
         environment=path.stem.removeprefix("Pulumi."),
         project=path.parent,
         settings_file=path,
-        variables={**os.environ, **engine.environment()},
-        pulumi=engine.pulumi,
+        variables=dict(os.environ),
     )
-    return Deployer(target, say)
 
 
 class _Log:

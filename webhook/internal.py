@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, make_response, render_template, request
 
-from registry.customers import Customer, Status
+from registry.customers import LEAVING, Customer, Status
 from webhook.registry_view import RegistryView
-
-LEAVING = frozenset({Status.DELETING, Status.PURGING})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
 
+from stacks.settings import Settings
+
 REQUEST_SECONDS = 5.0
 PAUSE_SECONDS = 0.5
+HEALTHY_WITHIN_SECONDS = 60.0
+"""REQUIREMENTS row 2: wait up to 60 s for healthy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,12 @@ class Probe:
         """Ask by DNS and public authorities unless told otherwise (the demo has neither)."""
         self._connect_host = connect_host
         self._context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+
+    @classmethod
+    def of(cls, settings: Settings, *, ca_file: Path | None) -> Self:
+        """Ask an environment's instances; one that publishes on this machine only is asked there."""
+        local = settings.publish_address.startswith("127.")
+        return cls(connect_host=settings.publish_address if local else None, ca_file=ca_file)
 
     def ask(self, url: str) -> Answer:
         """Ask once; never raises."""

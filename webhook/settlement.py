@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.customers import Customer, Registry, Status
+from registry.customers import RUNNING, Customer, Registry
 from registry.lifecycle import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, MailKind, Step, Wish, wish
 from registry.plans import PLANS
 from registry.store import Provenance, RegistryStore
@@ -38,15 +38,12 @@ from webhook.database.mails import (
 from webhook.database.subscriptions import save_subscription
 from webhook.mail.letters import write
 from webhook.mail.post import Post
-from webhook.probe import Probe
+from webhook.probe import HEALTHY_WITHIN_SECONDS, Probe
 from webhook.subscriptions import Account, read
 
 if TYPE_CHECKING:
     from stripe import StripeClient
 
-RUNNING = frozenset({Status.PENDING, Status.ACTIVE})
-HEALTHY_WITHIN_SECONDS = 60.0
-HTTPS = 443
 
 log = structlog.get_logger("worker")
 
@@ -191,7 +188,7 @@ class Settlement:
         entry = self.store.read().customers.get(settled.customer_id or "")
         if entry is None or entry.status not in RUNNING:
             return
-        url = self._url(entry)
+        url = self.settings.url_of(entry)
         answer = self.probe.wait(url, seconds=HEALTHY_WITHIN_SECONDS)
         if not answer.healthy:
             raise NotAnsweringError(f"{url} does not answer within {HEALTHY_WITHIN_SECONDS:.0f} s: {answer.detail}")
@@ -281,7 +278,7 @@ class Settlement:
         plan = PLANS[entry.plan]
         attempt = int(mail.cause.rpartition(":")[2]) if mail.cause.rpartition(":")[2].isdigit() else 0
         return {
-            "url": self._url(entry),
+            "url": self.settings.url_of(entry),
             "portal_url": self.portal_url,
             "plan": plan.name,
             "users": plan.users,
@@ -318,7 +315,3 @@ class Settlement:
     ) -> None:
         with Session(self.engine) as session, session.begin():
             append(session, kind, ref, at=self.clock(), customer_id=customer_id, cause=event_id, detail=detail)
-
-    def _url(self, entry: Customer) -> str:
-        port = self.settings.cells[entry.cell].https_port
-        return f"https://{entry.subdomain}.{self.settings.domain}{'' if port == HTTPS else f':{port}'}"

@@ -187,10 +187,9 @@ def _words(error: Exception) -> str:
 
 def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Settlement:
     """Return the effects made from settings."""
-    from webhook.deploy import deployer_from_environment  # noqa: PLC0415 - the engine's SDK takes a second
+    from webhook.deploy import ready, target_of  # noqa: PLC0415 - the engine's SDK takes a second
 
     registry = service.settings_file.resolve().parent / settings.registry
-    local = settings.publish_address.startswith("127.")
     base = {"api": service.stripe_api_url} if service.stripe_api_url else {}
     return Settlement(
         stripe=StripeClient(service.stripe_api_key.get_secret_value(), base_addresses=base),  # pyright: ignore[reportArgumentType]
@@ -199,8 +198,8 @@ def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Se
         ),
         settings=settings,
         engine=engine,
-        updates=CellUpdates(deployer_from_environment(service.settings_file, _say), registry),
-        probe=Probe(connect_host=settings.publish_address if local else None, ca_file=service.ca_file),
+        updates=CellUpdates(ready(target_of(service.settings_file), _say), registry),
+        probe=Probe.of(settings, ca_file=service.ca_file),
         post=_post(service),
         sender=service.mail_from,
         portal_url=f"https://portal.{settings.domain}",
