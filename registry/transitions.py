@@ -13,10 +13,10 @@ from registry import edits
 from registry.cells import Cell
 from registry.customers import CUSTOMER_ID, Customer, Registry, Status
 from registry.errors import PlacementError
-from registry.lifecycle import Alert, AlertKind, MailKind, Subscription, Wish
 from registry.load import over_full
 from registry.names import subdomain_problem
 from registry.placement import place
+from registry.wishes import Alert, AlertKind, MailKind, Subscription, Wish
 
 _ID = re.compile(CUSTOMER_ID)
 _FROM: Mapping[Status | None, frozenset[Status | None]] = {

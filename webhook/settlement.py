@@ -18,10 +18,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.customers import RUNNING, Customer, Registry
-from registry.lifecycle import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, MailKind, Step, Wish, wish
+from registry.lifecycle import wish
 from registry.plans import PLANS
 from registry.store import Provenance, RegistryStore
 from registry.transitions import edit_for, fitted, linked
+from registry.wishes import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, MailKind, Step, Wish
 from stacks.settings import Settings
 from webhook.cell_updates import CellUpdates
 from webhook.database.customers import save_customer

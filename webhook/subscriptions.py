@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from registry.lifecycle import Alert, AlertKind, StripeStatus, Subscription
 from registry.plans import PLANS
+from registry.wishes import Alert, AlertKind, StripeStatus, Subscription
 
 if TYPE_CHECKING:
     from stripe import StripeClient

@@ -21,8 +21,8 @@ from stripe import StripeClient
 
 from registry.customers import Status
 from registry.errors import RegistryError
-from registry.lifecycle import Alert, AlertKind
 from registry.store import RegistryStore
+from registry.wishes import Alert, AlertKind
 from stacks.settings import Settings, read_settings
 from webhook.cell_updates import CellUpdates
 from webhook.database.engine import open_database

@@ -17,10 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from registry.cells import Cell
 from registry.customers import Customer, Registry, Status
-from registry.lifecycle import (
+from registry.lifecycle import GIB, deciding, wish
+from registry.plans import PLANS
+from registry.transitions import apply, fitted
+from registry.wishes import (
     ALIVE,
     ENDED,
-    GIB,
     AlertKind,
     Confirmed,
     DataUsed,
@@ -29,11 +31,7 @@ from registry.lifecycle import (
     StripeStatus,
     Subscription,
     Wish,
-    deciding,
-    wish,
 )
-from registry.plans import PLANS
-from registry.transitions import apply, fitted
 
 TODAY = date(2026, 3, 20)
 TABLE = Path(__file__).parents[2] / "docs" / "subscription-states.md"

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from registry.cells import Cell
 from registry.customers import Customer, Registry, Status
-from registry.lifecycle import AlertKind, Confirmed, DataUsed, MailKind, Step, Subscription, Wish, wish
+from registry.lifecycle import wish
 from registry.load import parse
 from registry.transitions import EntryChanged, apply, edit_for, fitted, linked
+from registry.wishes import AlertKind, Confirmed, DataUsed, MailKind, Step, Subscription, Wish
 
 TODAY = date(2026, 1, 15)
 TEXT = """\

@@ -17,7 +17,7 @@ import pytest
 import stripe
 from stripe.params import _webhook_endpoint_create_params as endpoint
 
-from registry.lifecycle import AlertKind, Subscription
+from registry.wishes import AlertKind, Subscription
 from webhook import subscriptions
 from webhook.subscriptions import (
     ACTED_ON,

@@ -10,7 +10,7 @@ from hashlib import sha256
 import css_inline
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from registry.lifecycle import MailKind
+from registry.wishes import MailKind
 
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False)
 

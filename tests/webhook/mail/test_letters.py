@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jinja2 import UndefinedError
 
-from registry.lifecycle import MailKind
+from registry.wishes import MailKind
 from webhook.mail.letters import write
 
 FACTS = {

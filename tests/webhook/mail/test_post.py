@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from registry.lifecycle import MailKind
+from registry.wishes import MailKind
 from webhook.mail.letters import write
 from webhook.mail.post import Post
 
