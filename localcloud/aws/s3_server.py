@@ -38,6 +38,7 @@ def s3_server(recording: Path, port: int = 0) -> Generator[str]:
     host, actual = server.get_host_and_port()
     url = f"http://{host}:{actual}"
     try:
+        _post(f"{url}/moto-api/reset")  # moto's state is the process's: an earlier server's is not ours
         _post(f"{url}/moto-api/seed?a={SEED}")
         if recording.exists():
             recorder.replay_recording(target_host=url)

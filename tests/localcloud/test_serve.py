@@ -232,7 +232,6 @@ def test_the_command_line_shows_what_exists(tmp_path: Path, stack: ExitStack) ->
         assert answer(tmp_path, "status") == expected
         table = run(tmp_path, "status").stdout
         assert all(row["id"] in table for row in expected)
-        httpx.post(f"{endpoints.s3}/moto-api/reset").raise_for_status()
     rows = answer(tmp_path, "status")
     assert rows[:2] == expected[:2]
     assert "not reachable" in rows[2]["what"]
@@ -284,7 +283,6 @@ def backups(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
             engine.create(USER, {"name": "restic"})
             key, state = engine.create(KEY, {"user": "restic"})
         yield endpoints.s3, key, state["secret"]
-        httpx.post(f"{endpoints.s3}/moto-api/reset").raise_for_status()
 
 
 def test_boto3_moves_files(backups: tuple[str, str, str], tmp_path: Path, stack: ExitStack) -> None:
