@@ -35,7 +35,10 @@ from scripts.context import DEMO_ENVIRONMENT, find_context, read_variables
 from scripts.report import print_results
 from stacks.names import CellNetwork
 from stacks.settings import Settings, SettingsError, read_settings
+from webhook.database.engine import open_database
+from webhook.database.migrate import migrate
 from webhook.deploy import Deployer, Target
+from webhook.turns import Turns
 
 
 class DemoError(Exception):
@@ -82,7 +85,9 @@ def bring_up(image: str | None) -> bool:
     target = Target(
         environment=DEMO_ENVIRONMENT, project=DEMO, settings_file=SETTINGS, variables=variables, pulumi=engine.pulumi
     )
-    deployer = Deployer(target, say)
+    database = open_database(variables["HOSTING_DATABASE_URL"])
+    migrate(database)
+    deployer = Deployer(target, say, Turns(database))
     _secrets(engine, deployer, variables)
     declared = _checked_settings(deployer)
     _firewall(declared)

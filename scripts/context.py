@@ -13,6 +13,7 @@ from registry.store import RegistryStore
 from stacks.settings import Settings, read_settings
 from webhook.deploy import Deployer, Say, Target, ready
 from webhook.probe import Probe
+from webhook.turns import Turns
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO = PROJECT / ".local" / "demo"
@@ -42,7 +43,7 @@ class Context:
 
     def deployer(self, say: Say) -> Deployer:
         """Return what runs the engine; it is looked for, and built where there is none, at this moment."""
-        return ready(self.target, say)
+        return ready(self.target, say, Turns(self.database()))
 
     def database(self) -> Engine:
         """Return the management database, brought up to date."""

@@ -1,18 +1,17 @@
 """Brings a commit of the registry onto its cell: one update of a cell at a time, and none for nothing.
 
 Changes that arrive while an update runs wait for the next one, which takes them all: a burst of sign-ups on one
-cell is two or three updates.
+cell is two or three updates. How far a cell is stands in the management database, for all workers.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from git import Repo
+from git import GitCommandError, Repo
+from gitdb.exc import BadName
 
 
 class UpdateError(Exception):
@@ -21,6 +20,11 @@ class UpdateError(Exception):
 
 class Result(Protocol):
     """What an update came to."""
+
+    @property
+    def name(self) -> str:
+        """The stack."""
+        ...
 
     @property
     def error(self) -> str | None:
@@ -37,53 +41,90 @@ class Result(Protocol):
         """How long it took."""
         ...
 
+    @property
+    def version(self) -> int | None:
+        """Its number, as the engine counts."""
+        ...
+
+    @property
+    def commit(self) -> str | None:
+        """Of the registry that the stack is as now."""
+        ...
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """What it did, a line each."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether another change's update had taken this one along."""
+        ...
+
 
 class Updater(Protocol):
     """What runs the engine (``deploy.Deployer``)."""
 
-    def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> Sequence[Result]:
-        """Update cells."""
+    def cover(self, cell: str, covering: Callable[[str | None], str | None]) -> Result:
+        """Update a cell unless that is needless by then."""
         ...
 
 
 class CellUpdates:
     """Updates cells, each as often as needed."""
 
-    def __init__(self, updater: Updater, registry: Path) -> None:
+    def __init__(self, updater: Updater, registry: Path, *, fetch: Callable[[], object] = lambda: None) -> None:
+        """Update cells.
+
+        Args:
+            updater: Runs the engine.
+            registry: The file, in a git repository.
+            fetch: Brings the repository up to date with its remote, where it has one.
+        """
         self._updater = updater
         self._registry = registry
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._covered: dict[str, str] = {}
+        self._fetch = fetch
 
-    def cover(self, cell: str, commit: str | None) -> Result | None:
-        """Return once the cell is as a commit wants it; None where another caller's update had taken it along.
+    def cover(self, cell: str, commit: str | None) -> Result:
+        """Return once the cell is as a commit wants it.
 
         Args:
             cell: The cell.
             commit: Of the registry; None where nothing was edited: then the newest one.
 
         Raises:
-            UpdateError: the update failed.
+            UpdateError: the update failed, or the repository here is older than what the cell is as already.
         """
         wanted = commit or self._head()
-        with self._locks[cell]:
-            if wanted is not None and self._is_covered(cell, wanted):
+
+        def covering(covered: str | None) -> str | None:
+            if covered is not None and self._has(covered, wanted):
                 return None
+            self._fetch()
             head = self._head()
-            (result,) = self._updater.up([cell], platform=False)
-            if result.error is not None:
-                raise UpdateError(f"{cell}: {result.error}")
-            if head is not None:
-                self._covered[cell] = head
-            return result
+            if covered is not None and not self._has(head, covered):
+                raise UpdateError(
+                    f"{cell} is as commit {covered[:10]} of the registry wants it, which this clone does not have: an"
+                    " update from here would undo it. Fix: bring the clone up to date (git pull); where its history"
+                    f" was rewritten on purpose: `hosting up --cell {cell}`."
+                )
+            return head
 
-    def _is_covered(self, cell: str, commit: str) -> bool:
-        covered = self._covered.get(cell)
-        if covered is None:
-            return False
-        with Repo(self._registry, search_parent_directories=True) as repo:
-            return repo.is_ancestor(repo.commit(commit), repo.commit(covered))
+        result = self._updater.cover(cell, covering)
+        if result.error is not None:
+            raise UpdateError(f"{cell}: {result.error}")
+        return result
 
-    def _head(self) -> str | None:
+    def _has(self, commit: str, ancestor: str) -> bool:
+        """Whether a commit contains another one; not where this clone lacks either."""
         with Repo(self._registry, search_parent_directories=True) as repo:
-            return str(repo.head.commit.hexsha) if repo.head.is_valid() else None
+            try:
+                return repo.is_ancestor(repo.commit(ancestor), repo.commit(commit))
+            except (BadName, ValueError, GitCommandError):
+                return False
+
+    def _head(self) -> str:
+        with Repo(self._registry, search_parent_directories=True) as repo:
+            if not repo.head.is_valid():
+                raise UpdateError(f"{self._registry}: its git repository has no commit yet. Fix: commit the file.")
+            return str(repo.head.commit.hexsha)

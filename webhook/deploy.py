@@ -1,27 +1,23 @@
-"""Runs the engine on stacks: the only module that knows the Automation API.
+"""Runs the engine on stacks: with ``bounded_command`` the only module that knows the Automation API.
 
-One update a stack at a time, whoever starts it (a lock file each); the platform before the cells, cells in
+One update a stack at a time, whoever starts it (``turns.py``); the platform before the cells, cells in
 parallel. The program runs inside this process, so that imports are paid for once.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import unquote, urlparse
+from typing import Any, TypeVar, cast
 
 import yaml
-from filelock import FileLock
 from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
@@ -29,14 +25,20 @@ from engine.install import ensure_engine
 from registry.changes import check_removals
 from registry.customers import Registry, Status
 from registry.errors import Problem, RegistryError
-from stacks.names import ORGANIZATION, PROJECT, StackName
+from stacks.names import PROJECT, StackName
 from stacks.program import program
+from webhook.bounded_command import GRACE_SECONDS, UPDATE_SECONDS, BoundedCommand
 from webhook.recovery import RecoveryError, recover
+from webhook.turns import Turn, Turns
 
 PARALLEL_STACKS = 4
 PARALLEL_OPERATIONS = 10
 """Operations at once on one stack: sshd drops bursts of connections (FACTS)."""
 OPERATIONS = ("create", "update", "replace", "delete", "same")
+MOST_STEPS = 200
+"""Lines of what an update did that are kept with its result; a first update has more, and all are in the log."""
+_HOLDER = re.compile(r"created by \S*@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+"""Who has a file or S3 backend's lock on a stack, as the engine's refusal tells it."""
 _MARKUP = re.compile(r"<\{%[^%]*%\}>")
 _STEPS = {
     "create": ("created", "would create"),
@@ -46,7 +48,10 @@ _STEPS = {
 }
 """The engine's name of a step to what an update and a preview call it."""
 
+T = TypeVar("T")
 Say = Callable[[str], None]
+Covering = Callable[[str | None], str | None]
+"""From the commit that a stack's last update covered to the one that an update now would; None where none is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,8 @@ class Target:
         settings_file: The environment's stack file, shared by all its stacks.
         variables: Environment variables for the engine (backend, passphrase, provider credentials).
         pulumi: The CLI, in a folder ``bin``; by default the one on PATH.
+        seconds: Deadline of each of the engine's commands.
+        grace_seconds: From asking a command to stop to killing it.
     """
 
     environment: str
@@ -66,6 +73,8 @@ class Target:
     settings_file: Path
     variables: Mapping[str, str]
     pulumi: Path | None = None
+    seconds: float = UPDATE_SECONDS
+    grace_seconds: float = GRACE_SECONDS
 
     def stack(self, cell: str | None) -> StackName:
         """Return the stack of a cell, or the platform's."""
@@ -82,6 +91,10 @@ class StackResult:
         seconds: How long it took.
         error: Why it failed; None where it did not.
         outputs: The stack's outputs without secret ones (after an update).
+        version: Number of the update, as the engine counts; None for a preview or a failure.
+        commit: Of the registry that it brought; None where that was not asked for.
+        steps: What it did, a line each.
+        shared: Whether another change's update had taken this one along, so that none was run.
     """
 
     name: str
@@ -89,6 +102,10 @@ class StackResult:
     seconds: float
     error: str | None = None
     outputs: Mapping[str, object] = field(default_factory=dict)
+    version: int | None = None
+    commit: str | None = None
+    steps: Sequence[str] = ()
+    shared: bool = False
 
     @property
     def changed(self) -> int:
@@ -99,16 +116,29 @@ class StackResult:
 class Deployer:
     """Updates, previews and destroys the stacks of one environment."""
 
-    def __init__(self, target: Target, say: Say) -> None:
+    def __init__(self, target: Target, say: Say, turns: Turns) -> None:
         self._target = target
         self._say = say
+        self._turns = turns
         root = None if target.pulumi is None else str(target.pulumi.parent.parent)
-        self._command = automation.PulumiCommand(root=root)
+        self._command = BoundedCommand(root, seconds=target.seconds, grace_seconds=target.grace_seconds)
 
-    def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[StackResult]:
+    def interrupt(self) -> None:
+        """Ask the engine to stop what it is at, as this process is about to end."""
+        self._command.interrupt()
+
+    def up(
+        self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0, commit: str | None = None
+    ) -> list[StackResult]:
         """Update the platform (if asked) and then cells, in parallel; a failed cell leaves the others alone.
 
         Cells are not touched when the platform fails: they build on its outputs.
+
+        Args:
+            cells: Names of cells.
+            platform: Whether the platform comes first.
+            confirmed_removals: How many customers the operator agreed to remove at once.
+            commit: Of the registry, noted as covered; None where the file is not as committed.
         """
         results: list[StackResult] = []
         if platform:
@@ -116,8 +146,17 @@ class Deployer:
             if results[0].error is not None:
                 return results
         with ThreadPoolExecutor(max_workers=PARALLEL_STACKS) as pool:
-            work = [pool.submit(self._run, cell, confirmed_removals, preview=False) for cell in cells]
+            work = [pool.submit(self._run, cell, confirmed_removals, preview=False, given=commit) for cell in cells]
         return results + [each.result() for each in work]
+
+    def cover(self, cell: str, covering: Covering) -> StackResult:
+        """Update a cell unless that is needless by the time that its turn has come.
+
+        Args:
+            cell: The cell.
+            covering: Asked then; its commit is kept as covered when the update has succeeded.
+        """
+        return self._run(cell, 0, preview=False, covering=covering)
 
     def preview(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[StackResult]:
         """Say what an update would change, and change nothing."""
@@ -161,36 +200,69 @@ class Deployer:
         stack = self._select(self._target.stack(cell), 0)
         return _public(stack.outputs())
 
-    def _run(self, cell: str | None, confirmed_removals: int, *, preview: bool) -> StackResult:
+    def _run(
+        self,
+        cell: str | None,
+        confirmed_removals: int,
+        *,
+        preview: bool,
+        covering: Covering | None = None,
+        given: str | None = None,
+    ) -> StackResult:
         name = self._target.stack(cell)
         log = _Log(str(name), self._say)
         start = time.monotonic()
-        outputs: Mapping[str, object] = {}
-        error = None
+        done = StackResult(name=str(name), changes={}, seconds=0.0)
         try:
-            with self._only_one(name):
-                stack = self._select(name, confirmed_removals)
-                if preview:
+            with self._turns.take(str(name)) as turn:
+                commit = None if covering is None else covering(turn.standing.covered)
+                if covering is not None and commit is None:
+                    standing = turn.standing
+                    done = replace(done, version=standing.version, commit=standing.covered, shared=True)
+                elif preview:
+                    stack = self._select(name, confirmed_removals)
                     stack.preview(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event)
                 else:
-                    unfinished = self._folder() / f"{name}.unfinished"
-                    if unfinished.exists():
-                        self._recover(stack)
-                    unfinished.touch()
-                    done = stack.up(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False)
-                    outputs = _public(done.outputs)
-                    unfinished.unlink()
+                    done = self._update(turn, self._select(name, confirmed_removals), log, commit or given)
         except automation.CommandError as failure:
-            error = "\n".join(log.errors) or _last_lines(str(failure))
+            stopped = [line for line in str(failure).splitlines() if line.startswith("the engine did not come")]
+            done = replace(done, error="\n".join([*log.errors, *stopped]) or _last_lines(str(failure)))
         except RecoveryError as failure:
-            error = str(failure)
+            done = replace(done, error=str(failure))
+        seconds = round(time.monotonic() - start, 1)
+        return replace(done, changes=log.changes(), seconds=seconds, steps=tuple(log.steps[:MOST_STEPS]))
+
+    def _update(self, turn: Turn, stack: automation.Stack, log: _Log, commit: str | None) -> StackResult:
+        """Update a stack; where a killed one's lock is in the way, once more without it."""
+        if turn.standing.unfinished:
+            self._without_dead_holders(stack, lambda: self._recover(stack))
+        turn.begin()
+
+        def up() -> automation.UpResult:
+            return stack.up(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False)
+
+        done = self._without_dead_holders(stack, up)
+        turn.finish(covered=commit, version=done.summary.version)
         return StackResult(
-            name=str(name),
-            changes=log.changes(),
-            seconds=round(time.monotonic() - start, 1),
-            error=error,
-            outputs=outputs,
+            name=stack.name,
+            changes={},
+            seconds=0.0,
+            outputs=_public(done.outputs),
+            version=done.summary.version,
+            commit=commit,
         )
+
+    def _without_dead_holders(self, stack: automation.Stack, work: Callable[[], T]) -> T:
+        """Do something with a stack; a lock whose holder is proven dead is removed first, any other one stays."""
+        try:
+            return work()
+        except automation.ConcurrentUpdateError as refusal:
+            holders = [(each["host"], int(each["pid"])) for each in _HOLDER.finditer(str(refusal))]
+            if not holders or not all(_is_dead(host, pid) for host, pid in holders):
+                raise
+            self._say(f"{stack.name}: removing the lock of a killed update (pid {holders[0][1]})")
+            stack.cancel()
+            return work()
 
     def _recover(self, stack: automation.Stack) -> None:
         """Take away what the last update left, if it did not come to its end."""
@@ -230,32 +302,8 @@ class Deployer:
             },
         }
 
-    @contextmanager
-    def _only_one(self, name: StackName) -> Generator[None]:
-        """Wait until nobody else updates the stack, then take away the lock of an update that was killed."""
-        with FileLock(self._folder() / f"{name}.lock"):
-            for lock in self._locks(name):
-                if _holder_is_dead(lock):
-                    self._say(f"{name}: removing the lock of a killed update ({lock.name})")
-                    lock.unlink(missing_ok=True)
-            yield
 
-    def _folder(self) -> Path:
-        """Return where locks are, and the marks of updates that have begun."""
-        folder = self._target.project / ".pulumi-locks"
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def _locks(self, name: StackName) -> list[Path]:
-        """Return the lock files that a file backend has for a stack."""
-        backend = urlparse(self._target.variables.get("PULUMI_BACKEND_URL", ""))
-        if backend.scheme != "file":
-            return []
-        folder = Path(unquote(backend.path)) / ".pulumi" / "locks" / ORGANIZATION / PROJECT / str(name)
-        return sorted(folder.glob("*.json"))
-
-
-def ready(target: Target, say: Say) -> Deployer:
+def ready(target: Target, say: Say, turns: Turns) -> Deployer:
     """Return what updates a target's stacks, with an engine that is found, or built where there is none.
 
     Raises:
@@ -263,7 +311,7 @@ def ready(target: Target, say: Say) -> Deployer:
     """
     engine = ensure_engine(say)
     variables = {**target.variables, **engine.environment()}
-    return Deployer(replace(target, variables=variables, pulumi=engine.pulumi), say)
+    return Deployer(replace(target, variables=variables, pulumi=engine.pulumi), say, turns)
 
 
 def target_of(settings_file: Path) -> Target:
@@ -284,7 +332,7 @@ class _Log:
         self._name = name
         self._say = say
         self._counts: Mapping[str, int] = {}
-        self._told: set[str] = set()
+        self.steps: list[str] = []
         self.errors: list[str] = []
 
     def changes(self) -> Mapping[str, int]:
@@ -296,10 +344,10 @@ class _Log:
             updating, planning = _STEPS.get(str(step.op.value), (None, None))
             verb = planning if event.res_outputs_event.planning else updating
             if verb is not None:
-                line = f"{self._name}: {verb} {step.type.rsplit(':', 1)[-1]} {step.urn.rsplit('::', 1)[-1]}"
-                if line not in self._told:  # a component's step is told at its beginning and at its end
-                    self._told.add(line)
-                    self._say(line)
+                line = f"{verb} {step.type.rsplit(':', 1)[-1]} {step.urn.rsplit('::', 1)[-1]}"
+                if line not in self.steps:  # a component's step is told at its beginning and at its end
+                    self.steps.append(line)
+                    self._say(f"{self._name}: {line}")
         elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
             text = _MARKUP.sub("", event.diagnostic_event.message).strip().removeprefix("an unhandled error occurred: ")
             if text and text not in self.errors:
@@ -316,15 +364,14 @@ def _last_lines(text: str, count: int = 15) -> str:
     return "\n".join([line for line in _MARKUP.sub("", text).splitlines() if line.strip()][-count:])
 
 
-def _holder_is_dead(lock: Path) -> bool:
-    """Whether a lock's holder was a process of this machine that no longer runs."""
+def _is_dead(host: str, pid: int) -> bool:
+    """Whether a process of this machine no longer runs; of another machine's nothing is known here."""
+    if host != socket.gethostname():
+        return False
     try:
-        holder = json.loads(lock.read_text())
-        if holder["hostname"] != socket.gethostname():
-            return False
-        os.kill(int(holder["pid"]), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except (FileNotFoundError, PermissionError, KeyError, ValueError):
+    except PermissionError:
         return False
     return False

@@ -1,9 +1,9 @@
 """After an update that did not come to its end: takes away what it made and the engine does not know of.
 
 The engine notes each resource before it asks for it. A note that is left over means that the resource may be
-there: a second container with a customer's name would answer beside the real one, and a second DNS record is
-refused for ever. What is there is removed, and the next update makes it anew. Volumes are never touched: Docker
-gives the one that exists to whoever asks for its name.
+there: a second container with a customer's name would answer beside the real one, a second DNS record is refused for
+ever, and a server is paid for. What is there is removed, and the next update makes it anew. Volumes are never touched:
+Docker gives the one that exists to whoever asks for its name.
 """
 
 from __future__ import annotations
@@ -17,13 +17,26 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 from urllib.parse import urlsplit
 
+import hcloud
 import httpx
+import requests
+
+from webhook.hetzner_orphans import COLLECTIONS, remove_orphan
 
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
 NOTES = "pending_operations"
 TIMEOUT_SECONDS = 60
 ABSENT = ("No such container", "No such network", "not found")
 """What Docker says of something that is not there."""
+
+FAILURES = (
+    httpx.HTTPError,
+    hcloud.HCloudException,
+    requests.RequestException,
+    subprocess.SubprocessError,
+    OSError,
+)
+"""What clouds and cells raise where they can't be reached, or refuse."""
 
 _ENGINE_KINDS = {"docker:index/container:Container": "container", "docker:index/network:Network": "network"}
 _DNS_RECORD = "cloudflare:index/dnsRecord:DnsRecord"
@@ -55,7 +68,7 @@ def recover(state: dict[str, Any], config: Callable[[], Mapping[str, str]], say:
         name = str(resource.get("inputs", {}).get("name", ""))
         try:
             removed = _remove(resource, name, state, config)
-        except (httpx.HTTPError, subprocess.SubprocessError, OSError) as error:
+        except FAILURES as error:
             msg = (
                 f"The last update was ended in its middle and may have left {name} ({resource['type']}), which can't"
                 f" be looked after now: {error}. Nothing is declared. Fix: see to it that it can be reached, then try"
@@ -74,10 +87,10 @@ def _remove(resource: Resource, name: str, state: Resource, config: Callable[[],
     if kind in _ENGINE_KINDS and _SAFE_NAME.fullmatch(name):
         known = {each.get("inputs", {}).get("name") for each in state["resources"] if each["type"] == kind}
         return name not in known and _remove_from_engine(_ENGINE_KINDS[kind], name, _docker_provider(state))
+    known = {str(each.get("id")) for each in state["resources"] if each["type"] == kind}
     if kind == _DNS_RECORD:
-        known = {str(each.get("id")) for each in state["resources"] if each["type"] == kind}
         return _remove_record(resource["inputs"], known, config())
-    return False
+    return kind in COLLECTIONS and remove_orphan(kind, name, known=known, config=config())
 
 
 def _docker_provider(state: Resource) -> Resource:

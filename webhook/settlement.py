@@ -24,7 +24,7 @@ from registry.store import Provenance, RegistryStore
 from registry.transitions import edit_for, fitted, linked
 from registry.wishes import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, MailKind, Step, Wish
 from stacks.settings import Settings
-from webhook.cell_updates import CellUpdates
+from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.customers import save_customer
 from webhook.database.instances import remove_instance, save_instance
 from webhook.database.ledger import LedgerKind, append
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from stripe import StripeClient
 
 
+MOST_WORDS = 2000
+"""Characters of an error that the ledger keeps."""
 log = structlog.get_logger("worker")
 
 
@@ -175,10 +177,19 @@ class Settlement:
         """
         if settled.cell is None:
             return
-        result = self.updates.cover(settled.cell, settled.commit)
-        if result is not None:
-            detail = {"changes": dict(result.changes), "seconds": result.seconds}
-            self._note(LedgerKind.UPDATE, settled.cell, settled.customer_id, event_id, **detail)
+        try:
+            result = self.updates.cover(settled.cell, settled.commit)
+        except UpdateError as error:
+            self._note(LedgerKind.UPDATE, settled.cell, settled.customer_id, event_id, error=str(error)[:MOST_WORDS])
+            raise
+        detail: dict[str, object] = {"commit": result.commit, "seconds": result.seconds}
+        if result.shared:
+            detail["shared"] = True  # another change's update had taken this one along
+        else:
+            mine = [step for step in result.steps if settled.customer_id is not None and settled.customer_id in step]
+            detail |= {"changes": dict(result.changes), "steps": mine}
+        ref = f"{result.name}@{result.version}"
+        self._note(LedgerKind.UPDATE, ref, settled.customer_id, event_id, **detail)
 
     def see(self, settled: Settled, event_id: str | None) -> None:
         """Wait until the instance answers.

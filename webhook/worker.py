@@ -34,6 +34,7 @@ from webhook.probe import Probe
 from webhook.settings import ServiceSettings, read_service_settings
 from webhook.settlement import Settled, Settlement
 from webhook.subscriptions import alert_of, ignored_because, subject_of
+from webhook.turns import Turns
 
 VERSION = "1"
 """Of the workflows: workflows that another version began are not continued by this one."""
@@ -198,7 +199,7 @@ def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Se
         ),
         settings=settings,
         engine=engine,
-        updates=CellUpdates(ready(target_of(service.settings_file), _say), registry),
+        updates=CellUpdates(ready(target_of(service.settings_file), _say, Turns(engine)), registry),
         probe=Probe.of(settings, ca_file=service.ca_file),
         post=_post(service),
         sender=service.mail_from,

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from git import Actor, Repo
+from sqlalchemy import Engine
 
+from tests.webhook.updater import CountingUpdater
 from webhook.cell_updates import CellUpdates, UpdateError
 
 SOMEBODY = Actor("test", "test@localhost")
-
-
-@dataclass
-class Result:
-    """What the fake engine says."""
-
-    error: str | None = None
-    changes: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-class Engine:
-    """Counts updates; each takes until it is let go."""
-
-    def __init__(self) -> None:
-        self.updates: list[str] = []
-        self.error: str | None = None
-        self.go = threading.Event()
-        self.go.set()
-        self.begun = threading.Event()
-
-    def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[Result]:
-        assert not platform
-        self.updates.extend(cells)
-        self.begun.set()
-        assert self.go.wait(10)
-        return [Result(error=self.error) for _ in cells]
 
 
 class Registry:
@@ -56,60 +30,85 @@ class Registry:
         self._repo.index.add([self.path.name])
         return str(self._repo.index.commit("More", author=SOMEBODY, committer=SOMEBODY).hexsha)
 
+    def back(self, commit: str) -> None:
+        """Forget all commits after one, as an old clone would never have had them."""
+        self._repo.git.reset("--hard", commit)
+        self._repo.git.reflog("expire", "--expire=now", "--all")
+        self._repo.git.gc("--prune=now", "--quiet")
+
     def close(self) -> None:
         """Let the repository go."""
         self._repo.close()
 
 
 @pytest.fixture
-def registry(tmp_path: Path):  # noqa: ANN201
+def registry(tmp_path: Path) -> Iterator[Registry]:
     """Make a registry."""
-    made = Registry(tmp_path)
+    (tmp_path / "registry").mkdir()
+    made = Registry(tmp_path / "registry")
     yield made
     made.close()
 
 
-def test_a_commit_is_covered_once(registry: Registry) -> None:
-    """The same commit asks for no second update, a newer one does, another cell has its own."""
-    engine = Engine()
-    updates = CellUpdates(engine, registry.path)
+def test_a_commit_is_covered_once(registry: Registry, engine: Engine) -> None:
+    """The same commit asks for no second update, also of another worker; a newer one does, another cell has its own."""
+    updater = CountingUpdater(engine)
+    updates, others = CellUpdates(updater, registry.path), CellUpdates(CountingUpdater(engine), registry.path)
     first = registry.commit()
-    assert updates.cover("eu-1", first) is not None
-    assert updates.cover("eu-1", first) is None
-    assert updates.cover("eu-1", None) is None
-    assert updates.cover("eu-2", first) is not None
-    assert updates.cover("eu-1", registry.commit()) is not None
-    assert engine.updates == ["eu-1", "eu-2", "eu-1"]
+    assert (updates.cover("eu-1", first).version, updates.cover("eu-1", first).shared) == (1, True)
+    assert updates.cover("eu-1", None).shared
+    assert (others.cover("eu-1", first).shared, others.cover("eu-1", first).version) == (True, 1)
+    assert not updates.cover("eu-2", first).shared
+    assert updates.cover("eu-1", registry.commit()).version == 2
+    assert updater.updates == ["eu-1", "eu-2", "eu-1"]
 
 
-def test_a_burst_is_at_most_three_updates(registry: Registry) -> None:
-    """100 sign-ups that come while an update runs are all taken along by the next one."""
-    engine = Engine()
-    updates = CellUpdates(engine, registry.path)
-    engine.go.clear()
+def test_a_burst_is_at_most_three_updates(registry: Registry, engine: Engine) -> None:
+    """100 sign-ups of two workers that come while an update runs are all taken along by the next one."""
+    updaters = [CountingUpdater(engine), CountingUpdater(engine)]
+    workers = [CellUpdates(each, registry.path) for each in updaters]
+    for each in updaters:
+        each.go.clear()
     commits = [registry.commit()]
-    threads = [threading.Thread(target=updates.cover, args=("eu-1", commits[0]))]
+    threads = [threading.Thread(target=workers[0].cover, args=("eu-1", commits[0]))]
     threads[0].start()
-    assert engine.begun.wait(10)
-    for _ in range(99):
+    assert updaters[0].begun.wait(10)
+    for number in range(99):
         commits.append(registry.commit())
-        threads.append(threading.Thread(target=updates.cover, args=("eu-1", commits[-1])))
+        threads.append(threading.Thread(target=workers[number % 2].cover, args=("eu-1", commits[-1])))
         threads[-1].start()
-    engine.go.set()
+    for each in updaters:
+        each.go.set()
     for thread in threads:
-        thread.join(30)
-    assert len(engine.updates) <= 3
-    assert updates.cover("eu-1", commits[-1]) is None
+        thread.join(60)
+        assert not thread.is_alive()
+    assert sum(len(each.updates) for each in updaters) <= 3
+    assert workers[0].cover("eu-1", commits[-1]).shared
 
 
-def test_a_failed_update_covers_nothing(registry: Registry) -> None:
+def test_a_failed_update_covers_nothing(registry: Registry, engine: Engine) -> None:
     """The engine's words come out, and the next try runs the engine again."""
-    engine = Engine()
-    updates = CellUpdates(engine, registry.path)
-    engine.error = "the server does not answer"
+    updater = CountingUpdater(engine)
+    updates = CellUpdates(updater, registry.path)
+    updater.error = "the server does not answer"
     commit = registry.commit()
     with pytest.raises(UpdateError, match="eu-1: the server does not answer"):
         updates.cover("eu-1", commit)
-    engine.error = None
-    assert updates.cover("eu-1", commit) is not None
-    assert engine.updates == ["eu-1", "eu-1"]
+    updater.error = None
+    assert not updates.cover("eu-1", commit).shared
+    assert updater.updates == ["eu-1", "eu-1"]
+
+
+def test_an_old_clone_undoes_nothing(registry: Registry, engine: Engine) -> None:
+    """A worker whose clone lacks what a cell is as already fetches; where that brings nothing it leaves the cell."""
+    updater = CountingUpdater(engine)
+    old = registry.commit()
+    new = registry.commit()
+    assert CellUpdates(updater, registry.path).cover("eu-1", new).commit == new
+    registry.back(old)
+    fetched: list[bool] = []
+    behind = CellUpdates(updater, registry.path, fetch=lambda: fetched.append(True))
+    with pytest.raises(UpdateError, match="would undo it"):
+        behind.cover("eu-1", old)
+    assert fetched
+    assert updater.updates == ["eu-1"]

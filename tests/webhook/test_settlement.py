@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from registry.errors import RegistryError
 from registry.store import RegistryStore
 from stacks.settings import parse_settings
 from tests.localcloud.stripe_world import World, a_world
+from tests.webhook.updater import CountingUpdater
 from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.engine import open_database
 from webhook.database.events import NewEvent, record_event
@@ -41,27 +42,6 @@ SETTINGS = {
     "cells": {"eu-1": {"region": "eu", "location": "nbg1", "server_types": ["cx43"]}},
 }
 REGISTRY = "customers:\n  c-acme0001:\n    subdomain: acme\n    plan: team\n    status: active\n    cell: eu-1\n"
-
-
-@dataclass
-class Result:
-    """What the engine says."""
-
-    error: str | None = None
-    changes: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = 0.1
-
-
-class Updater:
-    """Stands for the engine: counts, and fails on demand."""
-
-    def __init__(self) -> None:
-        self.cells: list[str] = []
-        self.error: str | None = None
-
-    def up(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[Result]:
-        self.cells.extend(cells)
-        return [Result(error=self.error)]
 
 
 class Eyes(Probe):
@@ -96,7 +76,7 @@ class Company:
 
     world: World
     settlement: Settlement
-    updater: Updater
+    updater: CountingUpdater
     eyes: Eyes
     letters: Mailbox
     engine: Engine
@@ -149,7 +129,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    letters, updater, eyes = Mailbox(), Updater(), Eyes()
+    letters, updater, eyes = Mailbox(), CountingUpdater(engine), Eyes()
     mail_server = Controller(letters, hostname="127.0.0.1", port=port)
     mail_server.start()
     store = RegistryStore(path, cells=settings.cells, domain=settings.domain, clock=now.date)
@@ -185,13 +165,13 @@ def test_a_paid_customer_gets_an_instance_and_one_letter(company: Company) -> No
     subscription = company.sign_up()
     assert company.settle(subscription).customer_id == ID
     assert company.status is Status.ACTIVE
-    assert company.updater.cells == ["eu-1"]
+    assert company.updater.updates == ["eu-1"]
     assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
     commits = company.commits()
     for _ in range(3):
         company.settle(subscription)
     assert company.commits() == commits
-    assert len(company.updater.cells) <= 2  # the second commit (active) is on no cell yet, and changes nothing there
+    assert len(company.updater.updates) <= 2  # the second commit (active) is on no cell yet, and changes nothing there
     assert len(company.letters.subjects) == 1
 
 
@@ -280,10 +260,10 @@ def test_dunning_and_back(company: Company) -> None:
     company.world.knob("fail_card", customer=customer, times=0)
     found = company.world.subscription(subscription)
     company.world.v1.invoices.pay(found.latest_invoice.id)
-    updates = len(company.updater.cells)
+    updates = len(company.updater.updates)
     company.settle(subscription)
     assert company.status is Status.ACTIVE
-    assert len(company.updater.cells) == updates + 1
+    assert len(company.updater.updates) == updates + 1
     assert any("is back" in subject for subject in company.letters.subjects)
 
 

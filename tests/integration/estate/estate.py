@@ -47,7 +47,10 @@ from stacks.settings import Settings, read_settings
 from tests.integration.estate.control_service import control_service, host_address
 from tests.integration.estate.https import Site
 from tests.integration.estate.ssh_server import SshServer, ssh_server
+from webhook.database.engine import open_database
+from webhook.database.migrate import migrate
 from webhook.deploy import Deployer, StackResult, Target
+from webhook.turns import Turns
 
 PROJECT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = "test"
@@ -120,6 +123,8 @@ class Estate:
     Attributes:
         client: The Docker Engine that both cells are on.
         deployer: What is under test.
+        target: What it works on.
+        turns: Whose turn it is.
         settings_file: Its stack file.
         registry_file: Its registry, in a git repository of its own.
         ssh: The way to the second cell's Engine.
@@ -131,6 +136,8 @@ class Estate:
 
     client: docker.DockerClient
     deployer: Deployer
+    target: Target
+    turns: Turns
     settings_file: Path
     registry_file: Path
     ssh: SshServer
@@ -156,6 +163,11 @@ class Estate:
             Provenance(summary=f"Change {customer_id}", customer_id=customer_id, actor="test"),
         )
         assert done is not None, "the edit changed nothing"
+
+    def head(self) -> str:
+        """Return the registry's newest commit."""
+        with Repo(self.registry_file.parent) as repo:
+            return str(repo.head.commit.hexsha)
 
     def change(self, customer_id: str, **fields: object) -> None:
         """Change fields of one customer."""
@@ -351,12 +363,17 @@ def _declare(folder: Path, client: docker.DockerClient, endpoints: Endpoints, ss
     target = Target(
         environment=ENVIRONMENT, project=folder, settings_file=settings_file, variables=variables, pulumi=engine.pulumi
     )
-    deployer = Deployer(target, said.append)
+    database = open_database(f"sqlite:///{folder / 'management.sqlite3'}")
+    migrate(database)
+    turns = Turns(database)
+    deployer = Deployer(target, said.append, turns)
     deployer.ensure_stack(None)
     _set_secrets(engine, folder, variables)
     return Estate(
         client=client,
         deployer=deployer,
+        target=target,
+        turns=turns,
         settings_file=settings_file,
         registry_file=registry,
         ssh=ssh,

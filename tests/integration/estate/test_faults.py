@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ import yaml
 
 from localcloud.faults import Fault, Mode
 from tests.integration.estate.estate import DOMAIN, ENVIRONMENT, LOCAL_CELL, SSH_CELL, SUBNETS, Estate
+from webhook.cell_updates import CellUpdates, Result
+from webhook.deploy import Deployer
 
 NEW_RECORD = "create DnsRecord"
 WAIT_SECONDS = 60.0
@@ -92,6 +97,48 @@ def test_killed_engine_is_continued(estate: Estate, name: str, cell: str) -> Non
     assert estate.site(name).is_healthy()
     assert {key: age for key, age in estate.ages().items() if key in before} == before
     assert estate.apply(cell)[cell].changed == 0
+
+
+def test_hung_engine_is_stopped(estate: Estate) -> None:
+    """An update that waits for ever is ended at its deadline; the next one makes good what it left."""
+    customer = estate.add("larch", LOCAL_CELL)
+    estate.order(Fault(cloud="cloudflare", operation=NEW_RECORD, mode=Mode.SLOW, seconds=25.0))
+    impatient = Deployer(replace(estate.target, seconds=12.0, grace_seconds=2.0), estate.said.append, estate.turns)
+    started = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        (result,) = impatient.up([LOCAL_CELL], platform=False)
+        gc.collect()
+    assert time.monotonic() - started < 25
+    assert "within 12 s" in str(result.error)
+    _wait("Cloudflare has made the record all the same", lambda: f"larch.{DOMAIN}" in estate.records())
+    estate.apply(LOCAL_CELL)
+    assert len(estate.containers(customer)) == 1
+    assert estate.site("larch").is_healthy()
+    assert estate.apply(LOCAL_CELL)[LOCAL_CELL].changed == 0
+
+
+def test_burst_of_changes_is_few_updates(estate: Estate) -> None:
+    """100 changes of one cell that arrive while an update runs are at most three updates of the real engine."""
+    updates = CellUpdates(estate.deployer, estate.registry_file)
+    customer = estate.add("maple", LOCAL_CELL)
+    results: list[Result] = []
+
+    def cover(commit: str) -> None:
+        results.append(updates.cover(LOCAL_CELL, commit))
+
+    threads: list[threading.Thread] = []
+    for number in range(100):
+        estate.change(customer, ring=("canary", "early")[number % 2])
+        threads.append(threading.Thread(target=cover, args=(estate.head(),)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive()
+    assert len(results) == 100
+    assert 1 <= len([each for each in results if not each.shared]) <= 3
+    assert updates.cover(LOCAL_CELL, estate.head()).shared
+    assert estate.site("maple").is_healthy()
 
 
 def _wait(what: str, condition: Callable[[], bool]) -> None:

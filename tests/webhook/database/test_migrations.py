@@ -24,7 +24,7 @@ from webhook.database.migrate import MIGRATIONS, migrate
 from webhook.database.schema import HEAD, METADATA, database_problem, revision
 
 ROOT = Path(__file__).parents[3]
-TABLES = {"backups", "customers", "events", "instances", "ledger", "mails", "reservations", "subscriptions"}
+TABLES = {"backups", "customers", "events", "instances", "ledger", "mails", "reservations", "stacks", "subscriptions"}
 
 
 def differences(engine: Engine) -> list[Any]:

@@ -130,6 +130,14 @@ def upgrade() -> None:
         _column("sent_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("cause", name="pk_mails"),
     )
+    op.create_table(
+        "stacks",
+        _column("name", sa.Text()),
+        _column("covered", sa.Text(), nullable=True),
+        _column("version", sa.Integer(), nullable=True),
+        _column("unfinished_since", MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_stacks"),
+    )
     for table, indexes in INDEXES.items():
         for columns in indexes:
             op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
@@ -137,7 +145,17 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them, each before what it refers to."""
-    for table in ("mails", "ledger", "reservations", "events", "backups", "subscriptions", "instances", "customers"):
+    for table in (
+        "stacks",
+        "mails",
+        "ledger",
+        "reservations",
+        "events",
+        "backups",
+        "subscriptions",
+        "instances",
+        "customers",
+    ):
         op.drop_table(table)
 
 
