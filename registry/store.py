@@ -1,48 +1,36 @@
-"""The effect on ``customers.yaml``: lock, check, write at once, commit."""
+"""The registry's file and its history: lock, check, write at once, commit, and agree with the remote."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import logging
+import random
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from filelock import FileLock
-from git import Actor, InvalidGitRepositoryError, Repo
 
 from registry.cells import Cell
 from registry.customers import Registry
 from registry.errors import Problem, RegistryError
+from registry.history import History, open_history
 from registry.load import parse, parse_edit, read_text
+from registry.moves import Moved, Moves
+from registry.proposals import Proposal, Proposals
+from registry.provenance import Provenance
+from registry.remote import Remote, Wire
+from registry.replacement import prepared, put, refuse_other_than
+from registry.shared_branch import SharedBranch
+
+__all__ = ["Moved", "Proposal", "Provenance", "RegistryStore", "Remote"]
+
+_log = logging.getLogger("registry")
 
 LOCK_SECONDS = 30.0
-COMMITTER = Actor("markitup-hosting", "hosting@markitup.io")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Who changed what and why: becomes the commit's message and its trailers.
-
-    Attributes:
-        summary: First line, such as ``Suspend c-7k2m9qab``.
-        customer_id: Whom it is about.
-        actor: Who did it: a person's login, ``stripe``, ``portal``.
-        cause: Event or request that made it necessary, if any.
-    """
-
-    summary: str
-    customer_id: str
-    actor: str
-    cause: str | None = None
-
-    def message(self) -> str:
-        """Return the commit message."""
-        trailers = {"Customer": self.customer_id, "Actor": self.actor, "Cause": self.cause}
-        lines = [f"{key}: {_one_line(value)}" for key, value in trailers.items() if value]
-        return f"{_one_line(self.summary)}\n\n" + "\n".join(lines) + "\n"
+RACES = 5
+"""How often an edit is made again because others pushed meanwhile, before it goes on here alone."""
 
 
 class RegistryStore:
@@ -50,14 +38,47 @@ class RegistryStore:
 
     A person's uncommitted edit is never overwritten nor swept into a machine's commit: it is committed
     first, as it is, under its own message. A crash between writing and committing is made good the same way.
+
+    With a remote, an edit is made on what the remote has, and is the branch's only once the remote took it; what
+    others pushed meanwhile stays, and the edit is made again on top. While the remote is away, edits are made here
+    and pushed later.
+
+    Args:
+        path: The file.
+        cells: The environment's cells.
+        domain: The product's domain.
+        clock: Today's date, UTC.
+        branch: The one that edits go to; it has to be checked out. None for whichever is.
+        remote: Where the branch is shared; None for nowhere.
+        report: Is told, in a sentence, when the remote is away or declines something.
     """
 
-    def __init__(self, path: Path, *, cells: Mapping[str, Cell], domain: str, clock: Callable[[], date]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cells: Mapping[str, Cell],
+        domain: str,
+        clock: Callable[[], date],
+        branch: str | None = None,
+        remote: Remote | None = None,
+        report: Callable[[str], None] = _log.warning,
+    ) -> None:
         self._path = path.resolve()
         self._cells = cells
         self._domain = domain
         self._clock = clock
+        self._branch = branch
+        self._report = report
         self._checked: tuple[str, Registry] | None = None
+        self._moves = Moves()
+        self._wire = None if remote is None else Wire(remote)
+        self._shared = SharedBranch(self._path, self._wire, self._moves, check=self._check, report=report)
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps commits from the remote; None while it has them all."""
+        return self._shared.trouble
 
     def read(self) -> Registry:
         """Return the registry as the file has it.
@@ -67,33 +88,120 @@ class RegistryStore:
         """
         return self._check(read_text(self._path))
 
+    def at(self, commit: str) -> Registry:
+        """Return the registry as a commit has it.
+
+        Raises:
+            RegistryError: its file is refused, or there is none.
+        """
+        with self._history() as history:
+            text = history.text_at(commit)
+        return parse(text, cells=self._cells, domain=self._domain, today=self._clock())
+
     def edit(self, operation: Callable[[str, Registry], str], provenance: Provenance) -> str | None:
-        """Change the file by a pure operation on its text and commit it.
+        """Change the file by a pure operation on its text, commit it, and push it where there is a remote.
 
         Args:
-            operation: Gets the text and the registry, returns the new text.
+            operation: Gets the text and the registry, returns the new text. Called again where others pushed meanwhile.
             provenance: For the commit.
 
         Returns:
             The commit's id; None where nothing changed or the file is in no git repository.
 
         Raises:
-            RegistryError: the file was refused before or after the edit, or somebody saved it meanwhile;
-                nothing is written.
+            RegistryError: the file was refused before or after the edit, or somebody saved it meanwhile, or what the
+                remote has is refused or conflicts with what was not pushed; nothing is written.
         """
-        with self._lock():
-            text = read_text(self._path)
-            registry = self._check(text)
-            edited = operation(text, registry)
-            if edited != text:
-                self._check_edit((text, registry), edited, provenance.customer_id)
-            with self._repository() as repo:
-                if repo is not None:
-                    self._commit_left_over(repo)  # also where a crash came before the commit: this is the second try
+        with self._lock(), open_history(self._path, self._branch) as history:
+            for races_left in reversed(range(RACES)):
+                reached = history is not None and self._shared.receive(history)
+                text = read_text(self._path)
+                registry = self._check(text)
+                edited = operation(text, registry)
+                if edited != text:
+                    self._check_edit((text, registry), edited, provenance.customer_id)
+                head = self._head_with_left_over(history)
                 if edited == text:
                     return None
-                self._write(edited, instead_of=text)
-                return None if repo is None else self._commit(repo, provenance.message())
+                with prepared(self._path, edited) as ready:
+                    if history is None:
+                        put(ready, self._path, instead_of=text)
+                        return None
+                    commit = history.make(edited, provenance.message(), [head])
+                    refuse_other_than(self._path, text)
+                    if reached and not self._shared.push(history, commit) and races_left:
+                        time.sleep(random.uniform(0, 0.2))  # noqa: S311 - so that two who race do not meet again
+                        continue
+                    put(ready, self._path, instead_of=text)
+                self._commit(history, commit, before=head)
+                return commit
+        raise AssertionError
+
+    def propose(
+        self, operation: Callable[[str, Registry], str], provenance: Provenance, *, branch: str
+    ) -> Proposal | None:
+        """Make the same checked edit on a branch of its own, for a person to merge. The file is not touched.
+
+        Args:
+            operation: As for ``edit``.
+            provenance: For the commit.
+            branch: Its name, ``hosting/<customer>-<kind>``.
+
+        Returns:
+            The proposal, however often it is made; None where there is nothing (left) to change, as after the merge.
+
+        Raises:
+            RegistryError: as for ``edit``; or the file is in no git repository.
+        """
+        with self._lock(), self._history() as history:
+            self._shared.receive(history)
+            text = history.text_at("HEAD")
+            registry = self._check(text)
+            edited = operation(text, registry)
+            if edited == text:
+                return None
+            self._check_edit((text, registry), edited, provenance.customer_id)
+            return Proposals(history, self._wire, self._report).put(branch, edited, provenance.message())
+
+    def withdraw(self, branch: str) -> bool:
+        """Drop a proposal that is no longer wanted, or is merged.
+
+        Returns:
+            Whether it is gone; False where somebody else committed on it, or the remote is away (reported).
+
+        Raises:
+            RegistryError: the file is in no git repository.
+        """
+        with self._lock(), self._history() as history:
+            return Proposals(history, self._wire, self._report).drop(branch)
+
+    def sync(self, *, since: str | None = None) -> Moved | None:
+        """Take over what the remote has, and push what it has not.
+
+        Args:
+            since: Commit that was dealt with last, as a process that starts anew remembers it.
+
+        Returns:
+            How somebody else moved the branch since this process looked last (or since that commit).
+
+        Raises:
+            RegistryError: what the remote has is refused or conflicts with what was not pushed; the clone stays
+                as it is, for a person to mend.
+        """
+        with self._lock(), open_history(self._path, self._branch) as history:
+            if history is None:
+                return None
+            if self._shared.receive(history, patient=True):
+                self._shared.push(history, history.head())
+            return self._moves.take(history.head(), since)
+
+    @contextmanager
+    def _history(self) -> Generator[History]:
+        with open_history(self._path, self._branch) as history:
+            if history is None:
+                reason = "it is in no git repository, so that it has no history"
+                raise RegistryError([Problem(path=str(self._path), reason=reason, fix="`git init` and commit it")])
+            yield history
 
     def _check(self, text: str) -> Registry:
         checked = self._checked  # read once: another thread may put its own there at any moment
@@ -109,60 +217,17 @@ class RegistryStore:
         else:
             self._checked = (edited, registry)
 
+    def _head_with_left_over(self, history: History | None) -> str:
+        if history is None:
+            return ""
+        history.commit_left_over()  # also where a crash came before the commit: this is the second try
+        head = history.head()
+        self._moves.look(head)
+        return head
+
     def _lock(self) -> FileLock:
         return FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=LOCK_SECONDS)
 
-    def _write(self, text: str, *, instead_of: str) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(self._path.stat().st_mode & 0o777)
-            self._refuse_other_than(instead_of)
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-    def _refuse_other_than(self, text: str) -> None:
-        if read_text(self._path) != text:  # an editor does not know the lock
-            problem = Problem(path=str(self._path), reason="somebody saved it meanwhile", fix="try again")
-            raise RegistryError([problem])
-
-    @contextmanager
-    def _repository(self) -> Generator[Repo | None]:
-        try:
-            repo = Repo(self._path, search_parent_directories=True)
-        except InvalidGitRepositoryError:
-            yield None
-            return
-        with repo:  # its `git cat-file` processes end with it
-            if repo.bare or not repo.head.is_valid():
-                problem = Problem(
-                    path=str(self._path), reason="its git repository has no commit yet", fix="commit the file first"
-                )
-                raise RegistryError([problem])
-            yield repo
-
-    def _commit_left_over(self, repo: Repo) -> None:
-        if repo.git.status("--porcelain", "--", str(self._path)):
-            self._commit(repo, "Record an edit by hand of the registry\n\nActor: unknown\n")
-
-    def _commit(self, repo: Repo, message: str) -> str:
-        # `commit -- path` takes this one file, whatever else a person has staged.
-        environment = {
-            "GIT_AUTHOR_NAME": str(COMMITTER.name),
-            "GIT_AUTHOR_EMAIL": str(COMMITTER.email),
-            "GIT_COMMITTER_NAME": str(COMMITTER.name),
-            "GIT_COMMITTER_EMAIL": str(COMMITTER.email),
-        }
-        with repo.git.custom_environment(**environment):
-            repo.git.add("--", str(self._path))
-            repo.git.commit("--quiet", "--no-verify", "-m", message, "--", str(self._path))
-        return str(repo.head.commit.hexsha)
-
-
-def _one_line(value: str) -> str:
-    return " ".join(value.split())
+    def _commit(self, history: History, commit: str, *, before: str) -> None:
+        history.advance(commit, before=before)
+        self._moves.own(commit)

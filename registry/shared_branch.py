@@ -1,0 +1,119 @@
+"""The branch as it is shared with a remote: theirs first, ours after it, and nobody's lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from registry.errors import Problem, RegistryError
+from registry.history import History
+from registry.load import read_text
+from registry.moves import Moves
+from registry.remote import RemoteError, Wire
+from registry.replacement import prepared, put
+
+
+class SharedBranch:
+    """Keeps the branch in step with the remote's; what both had when they agreed is under ``refs/hosting/shared``.
+
+    Attributes:
+        trouble: What keeps commits from the remote; None while it has them all.
+
+    Args:
+        path: The registry's file.
+        wire: To the remote; None where there is none.
+        moves: Is told where the branch is.
+        check: Raises a RegistryError for a text that is refused.
+        report: Is told, in a sentence, what keeps commits from the remote.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        wire: Wire | None,
+        moves: Moves,
+        *,
+        check: Callable[[str], object],
+        report: Callable[[str], None],
+    ) -> None:
+        self._path = path
+        self._wire = wire
+        self._moves = moves
+        self._check = check
+        self._report = report
+        self.trouble: str | None = None
+
+    def receive(self, history: History, *, patient: bool = False) -> bool:
+        """Bring the branch to where the remote's is, ours after it; return whether the remote answered."""
+        self._moves.look(history.head())
+        if self._wire is None or (self._wire.rests and not patient):
+            return False
+        branch = self._branch(history)
+        try:
+            theirs = self._wire.fetch(history.clone, branch)
+        except RemoteError as error:
+            self._tell(f"{error}; commits are made here and pushed later")
+            return False
+        if theirs is not None:
+            if not history.contains(theirs):
+                self._join(history, theirs)
+            history.point(f"refs/hosting/shared/{branch}", theirs)
+            self._moves.look(history.head())
+            if theirs == history.head():
+                self.trouble = None
+        return True
+
+    def _join(self, history: History, theirs: str) -> None:
+        shared = history.tip(f"refs/hosting/shared/{history.branch}")
+        where = f"branch {history.branch} of the remote"
+        if shared is not None and not history.contains(shared, of=theirs):
+            reason = f"it was rewritten: it lacks {shared[:12]}, which it had; no edit is made, so that nothing is lost"
+            fix = f"push that commit there again; if it is meant, `git -C {history.clone} reset --keep {theirs[:12]}`"
+            raise RegistryError([Problem(path=where, reason=reason, fix=fix)])
+        self._check(read_text(self._path))
+        history.commit_left_over()
+        target = history.rebased(theirs)
+        text = history.text_at(target)
+        try:
+            self._check(text)
+        except RegistryError as error:
+            reason = f"its {theirs[:12]} is refused (below), so it is not taken over, and no edit is made until then"
+            raise RegistryError([Problem(path=where, reason=reason, fix="mend it there"), *error.problems]) from error
+        history.refuse_in_the_way(target)
+        before = read_text(self._path)
+        if text != before:
+            with prepared(self._path, text) as ready:
+                put(ready, self._path, instead_of=before)
+        history.go_to(target)
+
+    def push(self, history: History, commit: str) -> bool:
+        """Push a commit; return False where others were faster. Where the remote is away or declines, that is told."""
+        branch = self._branch(history)
+        if self._wire is None or commit == history.tip(f"refs/hosting/shared/{branch}"):
+            return True
+        try:
+            self._wire.push(history.clone, commit, branch)
+        except RemoteError as error:
+            try:
+                theirs = self._wire.fetch(history.clone, branch)
+            except RemoteError as away:
+                self._tell(f"{away}; commits are made here and pushed later")
+                return True
+            if theirs is not None and not history.contains(theirs, of=commit):
+                return False
+            if theirs != commit:
+                self._tell(f"{error}; commits stay here. Fix: let {branch} be pushed by the service")
+                return True
+        history.point(f"refs/hosting/shared/{branch}", commit)
+        self.trouble = None
+        return True
+
+    def _branch(self, history: History) -> str:
+        if history.branch is None:
+            reason = "a single commit is checked out, so there is no branch to share with the remote"
+            raise RegistryError([Problem(path=f"clone {history.clone}", reason=reason, fix="`git switch` to a branch")])
+        return history.branch
+
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
+        self._report(trouble)
