@@ -166,8 +166,9 @@ class History:
 
     def _index(self, commit: str) -> None:
         """Make the index say of the file what a commit says, whatever has become of the file itself."""
-        entry = "--format=%(objectmode),%(objectname),%(path)"
-        self._git.update_index("--add", "--cacheinfo", self._git.ls_tree("-z", entry, commit, "--", self._name)[:-1])
+        form = "--format=%(objectmode),%(objectname),%(path)"
+        entry = self._git.ls_tree("-z", form, commit, "--", self._name).removesuffix("\0")
+        self._git.update_index("--add", "--cacheinfo", entry, "-q", "--refresh")
 
     def point(self, ref: str, commit: str | None) -> None:
         """Put a full reference to a commit, or remove it."""

@@ -143,4 +143,4 @@ def _run(clone: Path, variables: dict[str, str], seconds: float, *argv: str) -> 
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
             raise
-    return process.returncode, " ".join(said.split())
+    return process.returncode, " ".join(said.split()) or f"git ended with {process.returncode}"

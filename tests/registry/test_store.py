@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,110 +19,19 @@ from registry.edits import add, remove, update
 from registry.errors import RegistryError
 from registry.load import parse
 from registry.store import Provenance, RegistryStore
-
-ROOT = Path(__file__).parents[2]
-DOMAIN = "markitup.io"
-TODAY = date(2026, 1, 15)
-TEXT = """\
-customers:
-  # The first.
-  c-one:
-    subdomain: acme
-    plan: team
-    status: active  # since 2025
-    cell: eu-1
-  c-two:
-    subdomain: birch
-    plan: personal
-    status: active
-    cell: eu-1
-"""
-EDITOR = """\
-import os, signal, sys
-from datetime import date
-from pathlib import Path
-from registry.cells import Cell
-from registry.customers import Customer
-from registry.edits import add, update
-from registry.store import Provenance, RegistryStore
-cells = {"eu-1": Cell(region="eu", location="nbg1", server_types=("cx43",))}
-store = RegistryStore(Path(sys.argv[1]), cells=cells, domain="markitup.io", clock=lambda: date(2026, 1, 15))
-def why(customer_id):
-    return Provenance(summary=f"Edit {customer_id}", customer_id=customer_id, actor=f"process-{sys.argv[2]}")
-def die(*arguments, **keywords):
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-"""A program's beginning: another process that edits the registry."""
-
-
-@pytest.fixture(autouse=True)
-def plain_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keeps git from reading the configuration of whoever runs the tests, and any repository above."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git and return what it prints."""
-    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
-    return subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8"
-    ).stdout
+from tests.registry.clones import DOMAIN, TEXT, TODAY, begin, committed, field, git, log, opened, run, why
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A registry that is committed in a git repository of its own, beside another file."""
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    (folder / "customers.yaml").write_text(TEXT, encoding="utf-8")
-    (folder / "notes.txt").write_text("one\n", encoding="utf-8")
-    (folder / ".gitignore").write_text(".customers.yaml.lock\n", encoding="utf-8")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "Begin")
-    return folder / "customers.yaml"
-
-
-def opened(path: Path, cells: Mapping[str, Cell]) -> RegistryStore:
-    """Return a store for a file."""
-    return RegistryStore(path, cells=cells, domain=DOMAIN, clock=lambda: TODAY)
+    return begin(tmp_path / "repository")
 
 
 @pytest.fixture
 def store(path: Path, cells: Mapping[str, Cell]) -> RegistryStore:
     """The store of that registry."""
     return opened(path, cells)
-
-
-def why(summary: str = "Change c-one", *, cause: str | None = None) -> Provenance:
-    """Return who did it."""
-    return Provenance(summary=summary, customer_id="c-one", actor="stripe", cause=cause)
-
-
-def field(**changes: object) -> Callable[[str, Registry], str]:
-    """Return the operation that changes fields of the first customer."""
-    return lambda text, _: update(text, "c-one", **changes)
-
-
-def log(path: Path) -> list[str]:
-    """Return the first lines of the commits, newest first."""
-    return git(path.parent, "log", "--format=%s").splitlines()
-
-
-def committed(path: Path, commit: str = "HEAD") -> str:
-    """Return the registry as a commit has it."""
-    return git(path.parent, "show", f"{commit}:customers.yaml")
-
-
-def run(path: Path, program: str, name: str = "1") -> subprocess.Popen[bytes]:
-    """Start another process that edits the registry."""
-    return subprocess.Popen(
-        [sys.executable, "-c", EDITOR + program, str(path), name], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
 
 
 def test_an_edit_is_written_and_committed(store: RegistryStore, path: Path) -> None:
