@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pulumi
 
@@ -18,12 +19,13 @@ CONFIRM_REMOVALS = "HOSTING_CONFIRM_REMOVALS"
 """Environment variable: how many customers the operator agrees to remove in this update."""
 
 
-async def program(confirmed_removals: int | None = None) -> None:
+async def program(confirmed_removals: int | None = None, registry_file: Path | None = None) -> None:
     """Declare the stack that the engine asks for and export its outputs.
 
     Args:
         confirmed_removals: How many customers the operator agrees to remove in this update; by default
             what the environment variable says.
+        registry_file: Other registry than the settings'; to preview a version that is not merged yet.
 
     Raises:
         pulumi.RunError: settings, registry or catalogue are refused; the message is for people. Nothing is declared.
@@ -31,7 +33,7 @@ async def program(confirmed_removals: int | None = None) -> None:
     if confirmed_removals is None:
         confirmed_removals = int(os.environ.get(CONFIRM_REMOVALS, "0"))
     try:
-        outputs = await _declare(confirmed_removals)
+        outputs = await _declare(confirmed_removals, registry_file)
     except (SettingsError, RegistryError, NoServerTypeError) as error:
         # The engine prints a RunError as it is, anything else with a stack trace.
         raise pulumi.RunError(str(error)) from error
@@ -39,7 +41,7 @@ async def program(confirmed_removals: int | None = None) -> None:
         pulumi.export(name, value)
 
 
-async def _declare(confirmed_removals: int) -> dict[str, object]:
+async def _declare(confirmed_removals: int, registry_file: Path | None) -> dict[str, object]:
     stack = StackName.parse(pulumi.get_stack())
     settings = parse_settings(_configured(), environment=stack.environment)
     if stack.cell is not None and stack.cell not in settings.cells:
@@ -48,7 +50,8 @@ async def _declare(confirmed_removals: int) -> dict[str, object]:
             " Nothing is declared. Fix: add the cell, or name a stack of an existing one."
         )
         raise SettingsError(msg)
-    registry = load(settings.registry, cells=settings.cells, domain=settings.domain, today=datetime.now(tz=UTC).date())
+    path = registry_file or settings.registry
+    registry = load(path, cells=settings.cells, domain=settings.domain, today=datetime.now(tz=UTC).date())
     config = pulumi.Config(NAMESPACE)
     if stack.cell is None:
         from stacks.platform import declare_platform  # noqa: PLC0415 - a cell needs no Hetzner or AWS SDK

@@ -158,11 +158,15 @@ class Deployer:
         """
         return self._run(cell, 0, preview=False, covering=covering)
 
-    def preview(self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0) -> list[StackResult]:
-        """Say what an update would change, and change nothing."""
+    def preview(
+        self, cells: Sequence[str], *, platform: bool, confirmed_removals: int = 0, registry: Path | None = None
+    ) -> list[StackResult]:
+        """Say what an update would change, and change nothing; ``registry`` is another file than the settings'."""
         wanted = [None, *cells] if platform else list(cells)
         with ThreadPoolExecutor(max_workers=PARALLEL_STACKS) as pool:
-            work = [pool.submit(self._run, cell, confirmed_removals, preview=True) for cell in wanted]
+            work = [
+                pool.submit(self._run, cell, confirmed_removals, preview=True, registry=registry) for cell in wanted
+            ]
         return [each.result() for each in work]
 
     def ensure_stack(self, cell: str | None) -> None:
@@ -208,6 +212,7 @@ class Deployer:
         preview: bool,
         covering: Covering | None = None,
         given: str | None = None,
+        registry: Path | None = None,
     ) -> StackResult:
         name = self._target.stack(cell)
         log = _Log(str(name), self._say)
@@ -220,7 +225,7 @@ class Deployer:
                     standing = turn.standing
                     done = replace(done, version=standing.version, commit=standing.covered, shared=True)
                 elif preview:
-                    stack = self._select(name, confirmed_removals)
+                    stack = self._select(name, confirmed_removals, registry)
                     stack.preview(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event)
                 else:
                     done = self._update(turn, self._select(name, confirmed_removals), log, commit or given)
@@ -275,11 +280,11 @@ class Deployer:
         if recover(state, config, lambda line: self._say(f"{stack.name}: {line}")):
             stack.import_stack(automation.Deployment(version=exported.version, deployment=state))
 
-    def _select(self, name: StackName, confirmed_removals: int) -> automation.Stack:
+    def _select(self, name: StackName, confirmed_removals: int, registry: Path | None = None) -> automation.Stack:
         return automation.create_or_select_stack(
             stack_name=str(name),
             project_name=PROJECT,
-            program=partial(program, confirmed_removals),
+            program=partial(program, confirmed_removals, registry),
             opts=automation.LocalWorkspaceOptions(**self._workspace_options()),
         )
 
