@@ -18,6 +18,7 @@ from registry.errors import Problem, RegistryError
 from registry.names import domain_problem, subdomain_problem
 from registry.placement import loads
 from registry.plans import PLANS
+from registry.text import read_text
 
 
 def load(path: Path, *, cells: Mapping[str, Cell], domain: str, today: date) -> Registry:
@@ -27,26 +28,6 @@ def load(path: Path, *, cells: Mapping[str, Cell], domain: str, today: date) -> 
         RegistryError: with every problem at once.
     """
     return parse(read_text(path), cells=cells, domain=domain, today=today)
-
-
-def read_text(path: Path) -> str:
-    """Return the file's text.
-
-    Raises:
-        RegistryError: it is missing or not UTF-8.
-    """
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        problem = Problem(path=str(path), reason="there is no such file", fix="restore it from git")
-    except UnicodeDecodeError as error:
-        problem = Problem(
-            path=str(path),
-            reason=f"byte {error.start} is not UTF-8",
-            fix="save the file as UTF-8 without a mark",
-            line=error.object.count(b"\n", 0, error.start) + 1,
-        )
-    raise RegistryError([problem])
 
 
 def parse(text: str, *, cells: Mapping[str, Cell], domain: str, today: date) -> Registry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -56,12 +56,12 @@ class Review:
     """What reviewers need to know of a change.
 
     Attributes:
-        problems: Why it is refused, at their lines where known; then nothing else is told.
-        cautions: What it needs besides an approval, such as the confirmation of a mass removal.
+        problems: Why it is refused, at their lines where known.
+        cautions: What to mind besides, such as a mass removal that has to be confirmed.
         effects: One for each customer that differs, those for review first.
         risk: Of all together.
-        revenue_before: MRR of the old version.
-        revenue_after: MRR of the new one.
+        revenue_before: MRR of the old version; None where a version can't be read.
+        revenue_after: MRR of the new one; the same.
         cells: Those that an update has to visit.
     """
 
@@ -69,8 +69,8 @@ class Review:
     cautions: tuple[Problem, ...] = ()
     effects: tuple[Effect, ...] = ()
     risk: Risk
-    revenue_before: Revenue
-    revenue_after: Revenue
+    revenue_before: Revenue | None = None
+    revenue_after: Revenue | None = None
     cells: tuple[CellEffect, ...] = ()
 
     @property
@@ -107,7 +107,7 @@ def review_texts(
     except RegistryError as error:
         return refused(error.problems)
     if old is None:
-        return review(Registry(customers={}), after, cells=cells, used=used)
+        return review(Registry(customers={}), after, cells=cells, today=today, used=used)
     try:
         before = parse(old, cells=cells, domain=domain, today=today)
     except RegistryError as error:
@@ -119,17 +119,21 @@ def review_texts(
             line=error.problems[0].line,
         )
         return _uncompared(after, cells, caution)
-    return review(before, after, cells=cells, used=used)
+    return review(before, after, cells=cells, today=today, used=used)
 
 
 def refused(problems: tuple[Problem, ...]) -> Review:
     """Return the review of a version that nothing can be told of."""
-    nothing = _revenue(Registry(customers={}))
-    return Review(problems=problems, risk=risk.of_all(()), revenue_before=nothing, revenue_after=nothing)
+    return Review(problems=problems, risk=Risk(kinds=(), level="review", reason="it is refused"))
 
 
 def review(
-    old: Registry, new: Registry, *, cells: Mapping[str, Cell], used: Mapping[str, DataUsed] | None = None
+    old: Registry,
+    new: Registry,
+    *,
+    cells: Mapping[str, Cell],
+    today: date,
+    used: Mapping[str, DataUsed] | None = None,
 ) -> Review:
     """Review two checked registries; see ``review_texts``."""
     changes = diff(old, new)
@@ -139,7 +143,7 @@ def review(
     before, after = loads(old, cells), loads(new, cells)
     return Review(
         problems=problems,
-        cautions=cautions,
+        cautions=(*cautions, *_released(old, new, today)),
         effects=tuple(sorted(effects, key=lambda each: each.risk.level == "direct")),
         risk=risk.of_all(changes, used=used),
         revenue_before=_revenue(old),
@@ -154,12 +158,11 @@ def review(
 
 def _uncompared(new: Registry, cells: Mapping[str, Cell], caution: Problem) -> Review:
     """Return the review of a version whose predecessor can't be read: anything may have changed."""
-    after, revenue = loads(new, cells), _revenue(new)
+    after = loads(new, cells)
     return Review(
         cautions=(caution,),
         risk=Risk(kinds=(), level="review", reason="what differs can't be told, as the old version is refused"),
-        revenue_before=revenue,
-        revenue_after=revenue,
+        revenue_after=_revenue(new),
         cells=tuple(
             CellEffect(name=name, before=after[name], after=after[name], capacity=capacity(cell))
             for name, cell in cells.items()
@@ -187,6 +190,17 @@ def _removals(
         tuple(each for each in found if each.path in lost),
         tuple(each for each in found if each.path not in lost),
     )
+
+
+def _released(old: Registry, new: Registry, today: date) -> Iterator[Problem]:
+    """Yield the names of deleted customers that somebody else could get sooner than was promised."""
+    for name, until in old.quarantine.items():
+        if until >= today and new.quarantine.get(name, date.min) < until:
+            yield Problem(
+                path=f"quarantine/{name}",
+                reason=f"the name was to stay taken until {until}, as links to its last owner are still about",
+                fix="restore the line, unless the last owner is back",
+            )
 
 
 def _revenue(registry: Registry) -> Revenue:

@@ -14,6 +14,7 @@ from scripts.context import Context, find_context
 from scripts.customer import customer
 from scripts.doctor import doctor
 from scripts.history import events, why
+from scripts.review import review
 from scripts.update import preview, up
 from stacks.settings import SettingsError
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(preview)
+app.command()(review)
 app.command()(doctor)
 app.command()(why)
 app.add_typer(customer, name="customer")

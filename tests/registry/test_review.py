@@ -155,7 +155,8 @@ def test_a_new_version_that_is_refused_is_told_at_its_lines(reviewed: Reviewed) 
         ("customers/ada/plan", 4),
         ("customers/bob/cell", 11),
     ]
-    assert (found.effects, found.cells) == ((), ())
+    assert (found.effects, found.cells, found.revenue_before, found.revenue_after) == ((), (), None, None)
+    assert found.risk.level == "review"
 
 
 @pytest.mark.parametrize("status", ["pending", "active", "suspended", "deleting"])
@@ -191,6 +192,7 @@ def test_the_first_version_adds_everyone(reviewed: Reviewed) -> None:
     """Where there was no file before."""
     found = reviewed(None, text(ada="active team eu-1"))
     assert [each.group for each in found.effects] == [Group.ADDED]
+    assert found.revenue_before is not None
     assert found.revenue_before.monthly_cents == 0
 
 
@@ -201,6 +203,28 @@ def test_a_mended_file_can_be_reviewed(reviewed: Reviewed) -> None:
     assert found.risk.level == "review"
     assert "customers/ada/plan" in found.cautions[0].reason
     assert [each.name for each in found.cells] == ["eu-1", "eu-2", "us-1"]
+    assert found.revenue_before is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cautioned"),
+    [
+        ("2026-01-15", None, True),
+        ("2026-03-01", None, True),
+        ("2026-03-01", "2026-02-01", True),
+        ("2026-03-01", "2026-03-01", False),
+        ("2026-03-01", "2026-04-01", False),
+        ("2026-01-14", None, False),
+    ],
+)
+def test_a_name_set_free_early_is_cautioned(
+    reviewed: Reviewed, before: str, after: str | None, cautioned: bool
+) -> None:
+    """Quarantine that is over may go; what was promised may not become earlier unseen."""
+    entries = text(ada="active team eu-1")
+    old = f"{entries}quarantine:\n  olga: {before}\n"
+    found = reviewed(old, entries if after is None else f"{entries}quarantine:\n  olga: {after}\n")
+    assert [each.path for each in found.cautions] == (["quarantine/olga"] if cautioned else [])
 
 
 def test_nothing_differs(reviewed: Reviewed) -> None:
