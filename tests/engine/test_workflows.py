@@ -26,7 +26,7 @@ def test_workflows_pass_actionlint() -> None:
     assert run(build(ACTIONLINT, print), *workflows) == ""
 
 
-@pytest.mark.parametrize("script", ["scripts/setup.sh", "scripts/test-machine.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["scripts/setup.sh", "scripts/ssh-key.sh", "scripts/test-machine.sh", ".ci/run"])
 def test_scripts_pass_shellcheck(script: str) -> None:
     """The scripts that set up a machine are sound shell."""
     assert run("shellcheck", script) == ""
