@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stacks.settings import SettingsError
@@ -36,6 +38,26 @@ def _webhook_secrets(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def _api_key(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
         message = "must begin with sk_live_, rk_live_, sk_test_ or rk_test_"
+        raise ValueError(message)
+    return value
+
+
+def _remote(value: str) -> str:
+    if value.startswith("-") or any(character.isspace() for character in value):
+        message = "is neither a remote's name nor a URL"
+        raise ValueError(message)
+    if "://" in value and urlsplit(value).password is not None:
+        message = "has a password in it, which git would write into files and messages"
+        raise ValueError(message)
+    return value
+
+
+def _repository(value: str, info: ValidationInfo) -> str:
+    if info.data.get("github_token", "") is None or info.data.get("registry_remote", "") is None:
+        message = "needs HOSTING_GITHUB_TOKEN and HOSTING_REGISTRY_REMOTE with it"
+        raise ValueError(message)
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", value) is None:
+        message = "must be owner/name"
         raise ValueError(message)
     return value
 
@@ -117,6 +139,35 @@ class ServiceSettings(DatabaseSettings):
     mail_from: Annotated[str, Field(description="Sender of all letters.")] = "MarkItUp hosting <hosting@markitup.io>"
     ca_file: Annotated[
         Path | None, Field(description="Roots that instances' certificates are checked with (demo).")
+    ] = None
+    registry_branch: Annotated[
+        str | None,
+        Field(description="Branch that the registry's commits go to; by default the one checked out."),
+    ] = None
+    registry_remote: Annotated[
+        Annotated[str, AfterValidator(_remote)] | None,
+        Field(
+            description="Git remote (name or URL) that the registry is shared through; without one it is only here.",
+            json_schema_extra=_fix("name it as `git remote` does; a token goes into HOSTING_GITHUB_TOKEN."),
+        ),
+    ] = None
+    github_token: Annotated[
+        SecretStr | None,
+        Field(
+            description="GitHub's token (contents and pull requests: write); git over https uses it too.",
+            json_schema_extra=_fix("make a fine-grained token at GitHub for that repository."),
+        ),
+    ] = None
+    github_url: Annotated[str | None, Field(description="API of a GitHub Enterprise Server (https://host/api/v3).")] = (
+        None
+    )
+    github_repository: Annotated[
+        Annotated[str, AfterValidator(_repository)] | None,
+        Field(
+            description="The remote's repository at GitHub, owner/name: proposals become pull requests there; without it"
+            " they are plain branches.",
+            json_schema_extra=_fix("copy it from the repository's address."),
+        ),
     ] = None
 
 

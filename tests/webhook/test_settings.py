@@ -63,6 +63,9 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
         ("HOSTING_STRIPE_API_KEY", "", "is missing"),
         ("HOSTING_STRIPE_API_KEY", "pk_live_mistaken", "begin with sk_live_"),
         ("HOSTING_DATABASE_URL", "mysql://root:mistaken@host/x", "mysql is not supported"),
+        ("HOSTING_REGISTRY_REMOTE", "https://git:mistaken@github.com/a/b", "has a password in it"),
+        ("HOSTING_REGISTRY_REMOTE", "--upload-pack=mistaken", "neither a remote's name nor a URL"),
+        ("HOSTING_GITHUB_REPOSITORY", "a/b", "needs HOSTING_GITHUB_TOKEN and HOSTING_REGISTRY_REMOTE"),
     ],
 )
 def test_a_wrong_value_is_refused(variables: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
@@ -74,6 +77,19 @@ def test_a_wrong_value_is_refused(variables: pytest.MonkeyPatch, name: str, valu
     assert words in str(caught.value)
     assert "mistaken" not in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+def test_a_repository_is_an_owner_and_a_name(variables: pytest.MonkeyPatch) -> None:
+    """Not an address; and it has what it needs with it."""
+    set_all(variables, HOSTING_GITHUB_TOKEN="ghp_hidden", HOSTING_REGISTRY_REMOTE="origin")
+    for wrong in ("https://github.com/a/b", "a", "a/b/c", "-a/b", "a/../b"):
+        variables.setenv("HOSTING_GITHUB_REPOSITORY", wrong)
+        with pytest.raises(SettingsError, match="HOSTING_GITHUB_REPOSITORY: must be owner/name"):
+            read_service_settings()
+    variables.setenv("HOSTING_GITHUB_REPOSITORY", "acme-inc/hosting.registry")
+    found = read_service_settings()
+    assert (found.github_repository, found.registry_remote) == ("acme-inc/hosting.registry", "origin")
+    assert "ghp_hidden" not in repr(found)
 
 
 def test_secrets_are_a_list(variables: pytest.MonkeyPatch) -> None:
