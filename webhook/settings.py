@@ -164,8 +164,8 @@ class ServiceSettings(DatabaseSettings):
     github_repository: Annotated[
         Annotated[str, AfterValidator(_repository)] | None,
         Field(
-            description="The remote's repository at GitHub, owner/name: proposals become pull requests there; without it"
-            " they are plain branches.",
+            description="The remote's repository at GitHub, owner/name: proposals become pull requests there;"
+            " without it they are plain branches.",
             json_schema_extra=_fix("copy it from the repository's address."),
         ),
     ] = None
