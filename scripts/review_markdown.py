@@ -86,7 +86,7 @@ def _customer(effect: Effect) -> Sequence[str]:
         " ".join(code(each) for each in effect.what),
         effect.interruption.words,
         money(change, signed=True) if change else "same",
-        f"**{effect.risk.level}**: {', '.join(effect.risk.kinds)}",
+        f"{'**review**' if effect.risk.level == 'review' else 'direct'}: {', '.join(effect.risk.kinds)}",
     )
 
 

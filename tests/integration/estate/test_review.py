@@ -33,7 +33,9 @@ def test_a_branch_is_previewed_and_nothing_is_changed(
     found = Context(target=estate.deployer._target, settings=estate.settings)
     monkeypatch.setattr(cli, "find_context", lambda _: found)
     monkeypatch.setattr(sys, "argv", ["hosting", "review", f"{base.hexsha}..{head.hexsha}", "--json"])
-    cli.main()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
     data = json.loads(capsys.readouterr().out)
     assert data["no_preview"] is None
     previews = {cell["name"]: cell["preview"] for cell in data["cells"]}
