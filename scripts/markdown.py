@@ -11,7 +11,8 @@ MOST_CHARACTERS = 18_000
 
 def code(value: str) -> str:
     """Return a value as code in one line, also within a table."""
-    text = printable(value).replace("|", "\\|")
+    # Whether a backslash before a pipe holds a table together depends on the backslashes before it.
+    text = printable(value).replace("|", f"\\u{ord('|'):04x}")
     fence = "`" * (_longest_run(text) + 1)
     space = " " if not text or text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}"

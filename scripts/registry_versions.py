@@ -37,7 +37,7 @@ class Versions:
     new: bytes | None
 
     def old_text(self) -> str | None:
-        """Return the text before; bytes that are no UTF-8 become U+FFFD, which no value may hold."""
+        """Return the text before; a byte that is no UTF-8 becomes U+FFFD, which only a comment may hold."""
         return None if self.old is None else self.old.decode("utf-8", errors="replace")
 
     def new_text(self) -> str:
@@ -105,6 +105,6 @@ def _commit(repo: Repo, name: str) -> str:
 
 
 def _content(repo: Repo, commit: str, file: str) -> bytes | None:
-    if not repo.git.ls_tree("--full-tree", commit, "--", file):
+    if not repo.git.ls_tree(commit, "--", file):
         return None
     return bytes(repo.git.show(f"{commit}:{file}", stdout_as_string=False, strip_newline_in_stdout=False))

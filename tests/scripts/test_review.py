@@ -144,11 +144,12 @@ def hosting(
     return run
 
 
-def test_a_change_is_told_in_business_terms(hosting: Hosting, commit: Commit, engine: Engine) -> None:
-    """Who, what, money, cells before and after, the engine's counts, and why a person decides; of HEAD's version."""
+def test_a_change_is_told_in_business_terms(hosting: Hosting, commit: Commit, engine: Engine, repository: Path) -> None:
+    """Who, what, money, cells, the engine's counts and why a person decides; of HEAD, not of the working tree."""
     base = commit(REGISTRY)
     moved = REGISTRY.replace("plan: team", "plan: pro").replace("cell: us-1", "cell: eu-1")
     head = commit(moved)
+    (repository / "files" / "customers.yaml").write_text("an edit that is not committed\n")
     code, out, _ = hosting("review", f"{base}..{head}")
     assert code == 0
     lines = out.splitlines()
@@ -286,21 +287,17 @@ def test_a_preview_that_cannot_run_is_said(hosting: Hosting, commit: Commit, eng
     assert "--no-preview" in json.loads(out)["no_preview"]
 
 
-def test_a_large_change_fits_into_a_comment(hosting: Hosting, commit: Commit) -> None:
-    """GitHub takes 65,536 characters: the riskiest come first, and how many are left out is said."""
-    entry = "  c-many{0:04}:\n    subdomain: many{0:04}\n    plan: personal\n    status: deleting\n    cell: {1}\n"
-    day = "    delete_after: 2099-01-01\n"
-    many = "".join(entry.format(number, ("eu-1", "us-1")[number % 2]) + day for number in range(80))
-    base = commit(REGISTRY + many.replace("many", f"many{'x' * 20}"))
+def test_a_large_review_fits_into_a_comment(hosting: Hosting, commit: Commit) -> None:
+    """GitHub takes 65,536 characters: how many lines are left out is said, and the data has them all."""
+    base = commit(REGISTRY)
     commit(
-        REGISTRY.replace("subdomain: cedar", "subdomain: cypress")
-        + many.replace("many", f"many{'x' * 20}").replace("status: deleting", "status: purging")
+        REGISTRY + "".join(CEDAR.replace("cedar", f"wiki{number}").replace("pro", "gold") for number in range(1_000))
     )
     code, out, _ = hosting("review", base)
-    assert code == 0
-    assert len(out) < 65_536
-    code, out, _ = hosting("review", f"{'0' * 40}..HEAD")
-    assert (code, len(out) < 65_536) == (0, True)
+    assert code == 1
+    assert 10_000 < len(out) < 65_536 / 3
+    assert out.count("Fix: mend the value") + int(out.split("... and ")[1].split(" more")[0]) == 1_000
+    assert len(json.loads(hosting("review", base, "--json")[1])["problems"]) == 1_000
 
 
 def test_other_ways_to_name_commits(hosting: Hosting, commit: Commit, repository: Path) -> None:
@@ -326,7 +323,9 @@ def test_other_ways_to_name_commits(hosting: Hosting, commit: Commit, repository
     assert len(changed(f"{'0' * 40}..{base}")[2]) == 3
 
 
-@pytest.mark.parametrize("commits", ["nowhere..HEAD", "HEAD..nowhere", "..HEAD", "", "--help=..HEAD", "HEAD:files"])
+@pytest.mark.parametrize(
+    "commits", ["nowhere..HEAD", "HEAD..nowhere", "..HEAD", "", "--since=yesterday..HEAD", "HEAD:files"]
+)
 def test_a_range_that_is_none_is_wrong_usage(hosting: Hosting, commit: Commit, commits: str) -> None:
     """Exit code 2 with the fix; a name that looks like an option is never one of git's."""
     commit(REGISTRY)
