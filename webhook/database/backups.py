@@ -1,15 +1,23 @@
-"""Backups that are in the bucket; they outlive their instance."""
+"""Backups that are in the bucket and were read back from it; they outlive their instance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from webhook.database.base import SERIAL, Base
+from webhook.database.base import SERIAL, Base, words_of
 from webhook.database.insert import insert_new
+
+
+class BackupKind(StrEnum):
+    """What a backup is for."""
+
+    DAILY = "daily"
+    FINAL = "final"
 
 
 class BackupRecord(Base):
@@ -18,9 +26,11 @@ class BackupRecord(Base):
     Attributes:
         id: Ours.
         customer_id: Registry id.
+        kind: What it is for.
         filename: What a download is called.
         size_bytes: Size in the bucket.
         s3_key: Where it is.
+        sha256: Of the object, in hex.
         created_at: When it was taken.
     """
 
@@ -32,21 +42,33 @@ class BackupRecord(Base):
 
     id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
     customer_id: Mapped[str]
+    kind: Mapped[BackupKind] = mapped_column(words_of(BackupKind, "kind"))
     filename: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     s3_key: Mapped[str] = mapped_column(unique=True)
+    sha256: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 def record_backup(
-    session: Session, *, customer_id: str, filename: str, size_bytes: int, s3_key: str, created_at: datetime
+    session: Session,
+    *,
+    customer_id: str,
+    kind: BackupKind,
+    filename: str,
+    size_bytes: int,
+    s3_key: str,
+    sha256: str,
+    created_at: datetime,
 ) -> bool:
-    """Note a backup; return whether it is new (a repeated upload has the same key)."""
+    """Note a backup that was verified; return whether it is new (a repeated upload has the same key)."""
     values = {
         "customer_id": customer_id,
+        "kind": kind,
         "filename": filename,
         "size_bytes": size_bytes,
         "s3_key": s3_key,
+        "sha256": sha256,
         "created_at": created_at,
     }
     return insert_new(session, BackupRecord, values, key=["s3_key"])

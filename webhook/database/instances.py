@@ -24,12 +24,16 @@ class InstanceRecord(Base):
         plan: As in the registry.
         status: As in the registry.
         storage_used_bytes: As last measured.
+        users_count: As last measured; None for never.
         storage_measured_at: When that was; None for never.
         updated_at: When the mirror was last set.
     """
 
     __tablename__ = "instances"
-    __table_args__ = (CheckConstraint("storage_used_bytes >= 0", name="storage_used_bytes"),)
+    __table_args__ = (
+        CheckConstraint("storage_used_bytes >= 0", name="storage_used_bytes"),
+        CheckConstraint("users_count >= 0", name="users_count"),
+    )
 
     customer_id: Mapped[str] = mapped_column(primary_key=True)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id", ondelete="SET NULL"), index=True)
@@ -38,6 +42,7 @@ class InstanceRecord(Base):
     plan: Mapped[str]
     status: Mapped[str] = mapped_column(index=True)
     storage_used_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    users_count: Mapped[int | None]
     storage_measured_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
 
@@ -59,12 +64,12 @@ def save_instance(
     insert_or_update(session, InstanceRecord, values, key=["customer_id"])
 
 
-def record_storage(session: Session, customer_id: str, *, used_bytes: int, at: datetime) -> None:
-    """Note how much an instance stores; nothing happens for one that is gone."""
+def record_usage(session: Session, customer_id: str, *, used_bytes: int, users: int, at: datetime) -> None:
+    """Note what an instance uses; nothing happens for one that is gone."""
     session.execute(
         update(InstanceRecord)
         .where(InstanceRecord.customer_id == customer_id)
-        .values(storage_used_bytes=used_bytes, storage_measured_at=at)
+        .values(storage_used_bytes=used_bytes, users_count=users, storage_measured_at=at)
     )
 
 

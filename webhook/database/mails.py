@@ -89,6 +89,11 @@ def mark_sent(session: Session, cause: str, *, now: datetime) -> None:
     session.execute(update(MailRecord).where(MailRecord.cause == cause).values(sent_at=now))
 
 
+def sent_at(session: Session, cause: str) -> datetime | None:
+    """Return when a mail server took the mail of a cause; None where none did."""
+    return session.scalar(select(MailRecord.sent_at).where(MailRecord.cause == cause))
+
+
 def unsent(session: Session, *, claimed_before: datetime) -> Sequence[MailRecord]:
     """Return mails that are owed since before a moment and that no server took, the oldest first."""
     query = select(MailRecord).where(MailRecord.sent_at.is_(None), MailRecord.claimed_at < claimed_before)

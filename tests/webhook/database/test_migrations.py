@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from webhook.database.backups import BackupKind
 from webhook.database.events import EventState
 from webhook.database.ledger import LedgerKind
 from webhook.database.migrate import MIGRATIONS, migrate
@@ -124,13 +125,18 @@ def test_data_survives_a_second_migration(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("table", "column", "words"),
-    [("events", "state", [each.value for each in EventState]), ("ledger", "kind", [each.value for each in LedgerKind])],
+    [
+        ("events", "state", [each.value for each in EventState]),
+        ("ledger", "kind", [each.value for each in LedgerKind]),
+        ("backups", "kind", [each.value for each in BackupKind]),
+    ],
 )
 def test_words_are_those_of_the_models(engine: Engine, table: str, column: str, words: list[str]) -> None:
     """The database takes each of them and no other: comparing metadata does not see a CHECK."""
     others = {
         "events": ("id, type, created, received_at, payload", ":id, 'x', :at, :at, '{}'"),
         "ledger": ("ref, at, detail", ":id, :at, '{}'"),
+        "backups": ("s3_key, created_at, customer_id, filename, size_bytes, sha256", ":id, :at, 'x', 'x', 0, 'x'"),
     }
     names, values = others[table]
     insert = text(f"INSERT INTO {table} ({names}, {column}) VALUES ({values}, :word)")  # noqa: S608 - names of ours

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from registry.customers import Customer, Status
 from webhook.database import backups, customers, events, instances, ledger, mails, reservations, subscriptions
+from webhook.database.backups import BackupKind
 from webhook.database.events import EventState, NewEvent
 from webhook.database.ledger import LedgerKind
 
@@ -97,14 +98,15 @@ def test_an_instance_mirrors_the_registry(session: Session) -> None:
     """What the registry says is set anew; what only measuring or the sign-up tells stays."""
     owner = customers.save_customer(session, email="ada@example.org", stripe_customer="cus_1", now=NOW)
     instances.save_instance(session, "acme", ENTRY, now=NOW, owner_id=owner.id)
-    instances.record_storage(session, "acme", used_bytes=5 * 2**40, at=NOW)
-    instances.record_storage(session, "nobody", used_bytes=1, at=NOW)
+    instances.record_usage(session, "acme", used_bytes=5 * 2**40, users=7, at=NOW)
+    instances.record_usage(session, "nobody", used_bytes=1, users=1, at=NOW)
     changed = ENTRY.model_copy(update={"plan": "pro", "status": Status.ACTIVE})
     instances.save_instance(session, "acme", changed, now=NOW + timedelta(hours=1))
     found = instances.find_instance(session, "acme")
     assert found is not None
     assert (found.plan, found.status, found.cell, found.subdomain) == ("pro", "active", "eu-1", "acme")
-    assert (found.storage_used_bytes, found.storage_measured_at, found.owner_id) == (5 * 2**40, NOW, owner.id)
+    assert (found.storage_used_bytes, found.users_count, found.storage_measured_at) == (5 * 2**40, 7, NOW)
+    assert found.owner_id == owner.id
     assert found.updated_at == NOW + timedelta(hours=1)
     assert [each.customer_id for each in instances.instances_of(session, owner.id)] == ["acme"]
     session.delete(owner)
@@ -116,12 +118,16 @@ def test_an_instance_mirrors_the_registry(session: Session) -> None:
 
 
 def test_a_subdomain_is_one_instance(session: Session) -> None:
-    """The database refuses a second one, and a negative size."""
+    """The database refuses a second one, and negative numbers; what was not measured is not known."""
     instances.save_instance(session, "acme", ENTRY, now=NOW)
     with pytest.raises(IntegrityError), session.begin_nested():
         instances.save_instance(session, "other", ENTRY, now=NOW)
-    with pytest.raises(IntegrityError), session.begin_nested():
-        instances.record_storage(session, "acme", used_bytes=-1, at=NOW)
+    for used, users in ((-1, 0), (0, -1)):
+        with pytest.raises(IntegrityError), session.begin_nested():
+            instances.record_usage(session, "acme", used_bytes=used, users=users, at=NOW)
+    found = instances.find_instance(session, "acme")
+    assert found is not None
+    assert (found.storage_used_bytes, found.users_count, found.storage_measured_at) == (0, None, None)
 
 
 def test_a_subscription_is_set_anew(session: Session) -> None:
@@ -164,6 +170,7 @@ def test_backups_are_listed_the_latest_first(session: Session) -> None:
     """Each once, whoever repeats its upload; old ones are found, and forgotten."""
     for day in (1, 3, 2):
         fields = {"customer_id": "acme", "filename": f"{day}.tar", "size_bytes": 2**33, "s3_key": f"acme/{day}"}
+        fields |= {"kind": BackupKind.DAILY, "sha256": "0" * 64}
         at = NOW + timedelta(days=day)
         assert backups.record_backup(session, **fields, created_at=at)  # type: ignore[arg-type]
         assert not backups.record_backup(session, **fields, created_at=at)  # type: ignore[arg-type]
@@ -235,7 +242,9 @@ def test_a_mail_is_begun_by_one(engine: Engine) -> None:
         mails.give_back_mail(opened, "welcome:acme")
         assert [each.cause for each in mails.owed_mails(opened, "acme")] == ["welcome:acme"]
         assert mails.begin_mail(opened, "welcome:acme", now=NOW)
+        assert (mails.sent_at(opened, "welcome:acme"), mails.sent_at(opened, "welcome:nobody")) == (None, None)
         mails.mark_sent(opened, "welcome:acme", now=NOW)
+        assert mails.sent_at(opened, "welcome:acme") == NOW
         assert mails.owed_mails(opened, "acme") == []
         assert not mails.begin_mail(opened, "welcome:acme", now=NOW)
 

@@ -49,12 +49,14 @@ def upgrade() -> None:
         _column("plan", sa.Text()),
         _column("status", sa.Text()),
         _column("storage_used_bytes", sa.BigInteger(), default="0"),
+        _column("users_count", sa.Integer(), nullable=True),
         _column("storage_measured_at", MOMENT, nullable=True),
         _column("updated_at", MOMENT),
         sa.PrimaryKeyConstraint("customer_id", name="pk_instances"),
         sa.UniqueConstraint("subdomain", name="uq_instances_subdomain"),
         sa.ForeignKeyConstraint(["owner_id"], ["customers.id"], name="fk_instances_owner_id", ondelete="SET NULL"),
         sa.CheckConstraint("storage_used_bytes >= 0", name=op.f("ck_instances_storage_used_bytes")),
+        sa.CheckConstraint("users_count >= 0", name=op.f("ck_instances_users_count")),
     )
     op.create_table(
         "subscriptions",
@@ -72,13 +74,16 @@ def upgrade() -> None:
         "backups",
         _column("id", SERIAL),
         _column("customer_id", sa.Text()),
+        _column("kind", sa.String(16)),
         _column("filename", sa.Text()),
         _column("size_bytes", sa.BigInteger()),
         _column("s3_key", sa.Text()),
+        _column("sha256", sa.Text()),
         _column("created_at", MOMENT),
         sa.PrimaryKeyConstraint("id", name="pk_backups"),
         sa.UniqueConstraint("s3_key", name="uq_backups_s3_key"),
         sa.CheckConstraint("size_bytes >= 0", name=op.f("ck_backups_size_bytes")),
+        _one_of("backups", "kind", "daily", "final"),
     )
     op.create_table(
         "events",
