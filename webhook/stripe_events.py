@@ -16,9 +16,9 @@ import structlog
 from flask import Blueprint, Response, make_response, request
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from webhook.database.engine import writing_once
 from webhook.database.events import EventState, NewEvent, pending_events, record_event
 from webhook.event_types import API_VERSION, HANDLED
 from webhook.failures import log_failure
@@ -170,8 +170,8 @@ def _check(body: bytes, intake: Intake) -> None:
 def _keep(event: NewEvent, intake: Intake) -> str:
     """Make an event durable, then tell of it; return what became of it."""
     try:
-        with Session(intake.engine) as session, session.begin():
-            is_new = record_event(session, event)
+        with writing_once(intake.engine) as connection:
+            is_new = record_event(connection, event)
     except SQLAlchemyError as error:
         log_failure("the database did not take an event", error)
         text = "The event could not be stored. Send it again later."

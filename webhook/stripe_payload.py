@@ -13,6 +13,7 @@ from typing import Any, cast
 
 TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,254}")
 """An id, a word of Stripe's, a number, a version, one of our names: no address has an @, no full name a space."""
+_is_token = TOKEN.fullmatch
 PERSONAL = frozenset(
     {
         "address",
@@ -72,13 +73,13 @@ def without_personal_data(payload: Mapping[str, Any]) -> dict[str, Any]:
 def _kept(value: object, depth: int) -> object:
     if depth > DEEPEST:
         return None
-    if isinstance(value, Mapping):
-        pairs = cast("Mapping[str, object]", value).items()
-        return {key: _kept(each, depth + 1) for key, each in pairs if key not in PERSONAL and TOKEN.fullmatch(key)}
+    if isinstance(value, str):
+        return value if _is_token(value) else None
+    if isinstance(value, dict):
+        pairs = cast("dict[str, object]", value).items()
+        return {key: _kept(each, depth + 1) for key, each in pairs if key not in PERSONAL and _is_token(key)}
     if isinstance(value, list):
         return [_kept(each, depth + 1) for each in cast("list[object]", value)]
-    if isinstance(value, str):
-        return value if TOKEN.fullmatch(value) else None
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value

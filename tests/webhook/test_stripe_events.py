@@ -50,7 +50,7 @@ PEOPLE = {
     "phone": "+44 20 7946 0000",
     "address": {"city": "London", "line1": "12 St James's Square", "postal_code": "SW1Y"},
 }
-WORDS = ("ada@", "lovelace", "7946", "london", "james", "sw1y")
+WORDS = ("ada@", "lovelace", "7946 0000", "london", "james", "sw1y")
 
 
 def event(event_id: str = "evt_1", kind: str = "checkout.session.completed", **changes: Any) -> dict[str, Any]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import literal_column
+from sqlalchemy import Connection, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webhook.database.base import Base
 
 Insert = postgresql.Insert | sqlite.Insert
+INSERTS: Mapping[str, Callable[[Any], Insert]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+"""Each database's own INSERT, which knows ``ON CONFLICT``, by the dialect's name."""
+
+
+def dialect_of(connection: Session | Connection) -> str:
+    """Return the name of the database's dialect."""
+    return (connection if isinstance(connection, Connection) else connection.get_bind()).dialect.name
 
 
 def insert_into(session: Session, table: type[Base], values: Mapping[str, Any]) -> Insert:
-    """Return the database's own INSERT, which knows ``ON CONFLICT``."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return insert(table).values(dict(values))
+    """Return an INSERT of one row."""
+    return INSERTS[dialect_of(session)](table).values(dict(values))
 
 
 def insert_new(session: Session, table: type[Base], values: Mapping[str, Any], *, key: Sequence[str]) -> bool:
