@@ -35,9 +35,11 @@ def create_app(view: RegistryView, *, intake: Intake | None = None) -> Flask:
     log_requests(app)
     answer_failures(app)
     app.register_blueprint(internal_blueprint(view))
-    app.register_blueprint(probes_blueprint(view, None if intake is None else intake.engine))
-    if intake is not None:
-        metrics = Metrics(intake.engine)
+    if intake is None:
+        app.register_blueprint(probes_blueprint(view, None, clock=_now))
+    else:
+        app.register_blueprint(probes_blueprint(view, intake.engine, clock=intake.clock))
+        metrics = Metrics(intake.engine, clock=intake.clock)
         measure_requests(app, metrics)
         app.register_blueprint(metrics_blueprint(metrics))
         app.register_blueprint(stripe_events_blueprint(intake, metrics))
@@ -94,5 +96,9 @@ def _bring_up_to_date(engine: Engine, url: str) -> None:
         structlog.get_logger("webhook").error("the database could not be brought up to date", code=done.returncode)
 
 
+def _now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
 def _today() -> date:
-    return datetime.now(tz=UTC).date()
+    return _now().date()

@@ -150,7 +150,8 @@ def run(told: threading.Event, engine: Engine) -> None:
     begun: set[str] = set()
     today = None
     while not told.wait(POLL_SECONDS):
-        names = {f"event-{key}-{received:%Y%m%dT%H%M%S%f}": key for key, received in _pending(engine)}
+        pending = pending_events(engine, datetime.now(tz=UTC))
+        names = {f"event-{key}-{received:%Y%m%dT%H%M%S%f}": key for key, received in pending}
         for name, event_id in names.items():
             if name not in begun:
                 with SetWorkflowID(name):
@@ -158,13 +159,6 @@ def run(told: threading.Event, engine: Engine) -> None:
         begun = set(names)
         if today != settlement().clock().date() and _begin_day():
             today = settlement().clock().date()
-
-
-def _pending(engine: Engine) -> list[tuple[str, datetime]]:
-    ids = pending_events(engine, datetime.now(tz=UTC))
-    with Session(engine) as session:
-        found = [find_event(session, event_id) for event_id in ids]
-        return [(each.id, each.received_at) for each in found if each is not None]
 
 
 def _begin_day() -> bool:

@@ -143,19 +143,21 @@ def retry_event(session: Session, event_id: str, *, now: datetime) -> bool:
     return session.execute(statement).scalar_one_or_none() is not None
 
 
-def pending_events(engine: Engine, older_than: datetime, *, limit: int = MOST_PENDING) -> list[str]:
-    """Return the ids of events that were received before a moment and still wait, the oldest first.
+def pending_events(
+    engine: Engine, older_than: datetime, *, limit: int = MOST_PENDING
+) -> Sequence[tuple[str, datetime]]:
+    """Return the events that were received before a moment and still wait, by id and receipt, the oldest first.
 
     For the sweeper: an event whose enqueueing failed, or whose process ended right after the commit, is only here.
     """
     query = (
-        select(EventRecord.id)
+        select(EventRecord.id, EventRecord.received_at)
         .where(EventRecord.state == EventState.RECEIVED, EventRecord.received_at < older_than)
         .order_by(EventRecord.received_at, EventRecord.id)
         .limit(limit)
     )
     with reading(engine).connect() as connection:
-        return list(connection.scalars(query))
+        return [(event_id, received_at) for event_id, received_at in connection.execute(query)]
 
 
 def events_in_state(session: Session, state: EventState, *, limit: int = MOST_PENDING) -> Sequence[EventRecord]:

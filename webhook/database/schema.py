@@ -5,13 +5,24 @@ from __future__ import annotations
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhook.database import backups, customers, events, instances, ledger, mails, reservations, stacks, subscriptions
+from webhook.database import (
+    backups,
+    customers,
+    events,
+    instances,
+    ledger,
+    mails,
+    reservations,
+    stacks,
+    subscriptions,
+    workers,
+)
 from webhook.database.base import Base
 from webhook.database.engine import reading
 
 HEAD = "0001"
 """The newest revision in ``migrations/versions``; here so that the web process needs no Alembic to compare."""
-MODULES = (backups, customers, events, instances, ledger, mails, reservations, stacks, subscriptions)
+MODULES = (backups, customers, events, instances, ledger, mails, reservations, stacks, subscriptions, workers)
 METADATA = Base.metadata
 
 

@@ -25,7 +25,18 @@ from webhook.database.migrate import MIGRATIONS, migrate
 from webhook.database.schema import HEAD, METADATA, database_problem, revision
 
 ROOT = Path(__file__).parents[3]
-TABLES = {"backups", "customers", "events", "instances", "ledger", "mails", "reservations", "stacks", "subscriptions"}
+TABLES = {
+    "backups",
+    "customers",
+    "events",
+    "instances",
+    "ledger",
+    "mails",
+    "reservations",
+    "stacks",
+    "subscriptions",
+    "workers",
+}
 
 
 def differences(engine: Engine) -> list[Any]:
@@ -159,6 +170,7 @@ def test_look_up_columns_have_indexes(engine: Engine) -> None:
         "ledger": {"customer_id", "cause_id", "cause_event_id", "kind"},
         "mails": {"customer_id"},
         "reservations": {"session_id", "expires_at"},
+        "workers": {"seen_at"},
     }
     inspector = inspect(engine)
     for table, columns in wanted.items():

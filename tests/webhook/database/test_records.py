@@ -258,8 +258,9 @@ def test_pending_events_are_those_that_wait(engine: Engine) -> None:
         for state in (EventState.APPLIED, EventState.FAILED, EventState.PARKED):
             events.record_event(session, new_event(f"evt_{state}"))
             events.settle_event(session, f"evt_{state}", state, now=NOW)
-    assert events.pending_events(engine, NOW + timedelta(seconds=3)) == ["evt_c", "evt_a", "evt_b"]
-    assert events.pending_events(engine, NOW + timedelta(seconds=9), limit=2) == ["evt_c", "evt_a"]
+    found = events.pending_events(engine, NOW + timedelta(seconds=3))
+    assert found == [(name, NOW + timedelta(seconds=index)) for index, name in enumerate(("evt_c", "evt_a", "evt_b"))]
+    assert events.pending_events(engine, NOW + timedelta(seconds=9), limit=2) == found[:2]
     assert events.pending_events(engine, NOW) == []
     assert events.count_events(engine) == {
         ("invoice.paid", state): 4 if state is EventState.RECEIVED else 1 for state in EventState

@@ -25,6 +25,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "mails": (("claimed_at",), ("customer_id",), ("sent_at",)),
     "reservations": (("expires_at",), ("session_id",)),
     "subscriptions": (("current_period_end",), ("customer_id",), ("status",), ("stripe_customer",)),
+    "workers": (("seen_at",),),
 }
 
 
@@ -143,6 +144,15 @@ def upgrade() -> None:
         _column("unfinished_since", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_stacks"),
     )
+    op.create_table(
+        "workers",
+        _column("name", sa.Text()),
+        _column("seen_at", MOMENT),
+        _column("engine_version", sa.Text(), nullable=True),
+        _column("engine_problem", sa.Text(), nullable=True),
+        _column("updating", DOCUMENT),
+        sa.PrimaryKeyConstraint("name", name="pk_workers"),
+    )
     for table, indexes in INDEXES.items():
         for columns in indexes:
             op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
@@ -151,6 +161,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them, each before what it refers to."""
     for table in (
+        "workers",
         "stacks",
         "mails",
         "ledger",
