@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import floor
 
-from registry.customers import FIELDS, Customer, Registry, Status
+from registry.customers import FIELDS, RUNNING, Customer, Registry, Status
 from registry.errors import Problem, RegistryError
 
 MASS_REMOVAL_SHARE = 0.10
@@ -32,9 +32,22 @@ class Change:
         }
 
     @property
+    def is_declared(self) -> bool:
+        """Whether what exists on the cells differs: a status between two that run alike, a ring or a link does not."""
+        return _declared(self.before) != _declared(self.after)
+
+    @property
     def cells(self) -> frozenset[str]:
         """Cells that an update has to visit."""
         return frozenset(entry.cell for entry in (self.before, self.after) if entry is not None)
+
+
+def _declared(entry: Customer | None) -> tuple[object, ...] | None:
+    """Return what a stack declares of an entry."""
+    if entry is None:
+        return None
+    status = "running" if entry.status in RUNNING else "purging" if entry.status is Status.PURGING else "stopped"
+    return entry.cell, entry.subdomain, entry.plan, entry.domain, status
 
 
 def diff(old: Registry, new: Registry) -> tuple[Change, ...]:

@@ -49,6 +49,10 @@ class History:
         except GitCommandError:
             return None
 
+    def branches(self, beginning: str) -> list[str]:
+        """Return the branches whose names begin so."""
+        return str(self._git.for_each_ref("--format=%(refname:lstrip=2)", f"refs/heads/{beginning}")).split()
+
     def contains(self, commit: str, *, of: str | None = None) -> bool:
         """Return whether a commit is in the branch, or in the history of another."""
         return self._repo.is_ancestor(self._repo.commit(commit), self._repo.commit(of or "HEAD"))

@@ -243,7 +243,7 @@ def _planned(case: _Case, entry: Customer, result: Wish) -> Wish:
     new, old = PLANS[sub.plan], PLANS[entry.plan]
     change = f"{entry.plan} to {sub.plan}"
     used = case.data_used
-    if _is_smaller(new, old) and entry.status is not Status.PENDING:  # a pending one has no data yet
+    if is_smaller(new, old) and entry.status is not Status.PENDING:  # a pending one has no data yet
         if used is None:
             text = (
                 f"{sub.customer_id} waits to go from {change}: what it uses could not be measured."
@@ -269,7 +269,7 @@ def _planned(case: _Case, entry: Customer, result: Wish) -> Wish:
     if entry.domain is not None and not new.custom_domain:
         told = case.confirmed.domain_told_on
         if told is None or case.today < told + timedelta(days=DOMAIN_NOTICE_DAYS):
-            cause = f"domain-ends:{sub.id}:{new.name}:{sub.period}"
+            cause = domain_cause(sub)
             reason = (
                 f"plan {new.name} has no domain of your own; {entry.domain} works for {DOMAIN_NOTICE_DAYS} more days"
             )
@@ -280,8 +280,14 @@ def _planned(case: _Case, entry: Customer, result: Wish) -> Wish:
     return replace(result, plan=new.name, reason=f"{result.reason}; {change}", mails=(mail,))
 
 
-def _is_smaller(new: Plan, old: Plan) -> bool:
+def is_smaller(new: Plan, old: Plan) -> bool:
+    """Whether what fits into a plan may not fit into another one."""
     return new.storage_gib < old.storage_gib or new.users < old.users
+
+
+def domain_cause(subscription: Subscription) -> str:
+    """Return the cause of the letter that a smaller plan ends the custom domain."""
+    return f"domain-ends:{subscription.id}:{subscription.plan}:{subscription.period}"
 
 
 def _excess(used: DataUsed, plan: Plan) -> str:

@@ -195,6 +195,16 @@ class RegistryStore:
                 self._shared.push(history, history.head())
             return self._moves.take(history.head(), since)
 
+    def head(self) -> str | None:
+        """Return the branch's newest commit; None where the file is in no git repository."""
+        with open_history(self._path, self._branch) as history:
+            return None if history is None else history.head()
+
+    def proposals(self) -> list[str]:
+        """Return the branches of what is proposed, as far as this clone knows."""
+        with open_history(self._path, self._branch) as history:
+            return [] if history is None else history.branches("hosting/")
+
     @contextmanager
     def _history(self) -> Generator[History]:
         with open_history(self._path, self._branch) as history:

@@ -121,6 +121,9 @@ class AlertKind(StrEnum):
     DISPUTE = "dispute"
     REFUND = "refund"
     INVOICE_STUCK = "invoice-stuck"
+    APPROVAL = "approval"
+    PARKED = "parked"
+    LETTER_IN_DOUBT = "letter-in-doubt"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO
@@ -48,10 +49,15 @@ class BoundedCommand(automation.PulumiCommand):
         self._interrupted = threading.Event()
 
     def interrupt(self) -> None:
-        """Ask all that runs to stop, and start nothing more: this process is about to end."""
+        """Ask all that runs to stop, and wait until it has; start nothing more: this process is about to end."""
         self._interrupted.set()
-        for process in tuple(self._running):
+        running = tuple(self._running)
+        for process in running:
             _signal(process, signal.SIGINT)
+        deadline = time.monotonic() + self._grace_seconds
+        for process in running:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
 
     def run(
         self,

@@ -28,6 +28,7 @@ from registry.errors import Problem, RegistryError
 from stacks.names import PROJECT, StackName
 from stacks.program import program
 from webhook.bounded_command import GRACE_SECONDS, UPDATE_SECONDS, BoundedCommand
+from webhook.instance_facts import LastUpdate
 from webhook.recovery import RecoveryError, recover
 from webhook.turns import Turn, Turns
 
@@ -120,6 +121,7 @@ class Deployer:
         self._target = target
         self._say = say
         self._turns = turns
+        self._updating: set[str] = set()
         root = None if target.pulumi is None else str(target.pulumi.parent.parent)
         self._command = BoundedCommand(root, seconds=target.seconds, grace_seconds=target.grace_seconds)
 
@@ -204,6 +206,28 @@ class Deployer:
         stack = self._select(self._target.stack(cell), 0)
         return _public(stack.outputs())
 
+    def last_update(self, cell: str) -> LastUpdate | None:
+        """Return what is known of a cell since its last update; None where it never had one."""
+        outputs = self.outputs(cell)
+        if not outputs:
+            return None
+        return LastUpdate(
+            server_ipv4=str(outputs["server_ipv4"]),
+            tenant_image=str(outputs["tenant_image"]),
+            customers=cast("Mapping[str, str]", outputs["customers"]),
+            finished=not self._turns.standing(str(self._target.stack(cell))).unfinished,
+        )
+
+    @property
+    def version(self) -> str:
+        """The engine's version."""
+        return str(self._command.version)
+
+    @property
+    def updating(self) -> tuple[str, ...]:
+        """The stacks that the engine works on now."""
+        return tuple(self._updating)
+
     def _run(
         self,
         cell: str | None,
@@ -242,11 +266,15 @@ class Deployer:
         if turn.standing.unfinished:
             self._without_dead_holders(stack, lambda: self._recover(stack))
         turn.begin()
+        self._updating.add(stack.name)
 
         def up() -> automation.UpResult:
             return stack.up(parallel=PARALLEL_OPERATIONS, color="never", on_event=log.event, show_secrets=False)
 
-        done = self._without_dead_holders(stack, up)
+        try:
+            done = self._without_dead_holders(stack, up)
+        finally:
+            self._updating.discard(stack.name)
         turn.finish(covered=commit, version=done.summary.version)
         return StackResult(
             name=stack.name,

@@ -1,54 +1,45 @@
 """Settles one subscription: reads the truth, edits the registry, updates the cell, looks, tells.
 
 Every step may be run again: it starts from the present facts, and what is there already stays. Nothing here knows
-which event came; ``worker.py`` makes the steps durable.
+which event came; ``workflows.py`` makes the steps durable.
 """
 
 from __future__ import annotations
 
-import smtplib
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from registry.customers import RUNNING, Customer, Registry
-from registry.lifecycle import wish
+from registry import risk
+from registry.changes import Change
+from registry.customers import LEAVING, RUNNING, Customer, Registry, Status
+from registry.lifecycle import deciding, domain_cause, is_smaller, wish
 from registry.plans import PLANS
 from registry.store import Provenance, RegistryStore
-from registry.transitions import edit_for, fitted, linked
-from registry.wishes import SUSPENDED_FROM_ATTEMPT, Alert, Confirmed, Mail, MailKind, Step, Wish
+from registry.transitions import apply, edit_for, fitted, linked
+from registry.wishes import SUSPENDED_FROM_ATTEMPT, Confirmed, DataUsed, Mail, MailKind, Step, Subscription, Wish
 from stacks.settings import Settings
+from webhook.alerts import Alerts
+from webhook.approvals import Approvals
 from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.customers import save_customer
 from webhook.database.instances import remove_instance, save_instance
 from webhook.database.ledger import LedgerKind, append
-from webhook.database.mails import (
-    begin_mail,
-    claim_mail,
-    forgive_mail,
-    give_back_mail,
-    mark_sent,
-    owed_mails,
-)
 from webhook.database.subscriptions import save_subscription
-from webhook.mail.letters import write
-from webhook.mail.post import Post
+from webhook.instance_facts import Facts
+from webhook.letterbox import Letterbox
 from webhook.probe import HEALTHY_WITHIN_SECONDS, Probe
 from webhook.subscriptions import Account, read
 
 if TYPE_CHECKING:
     from stripe import StripeClient
 
-
 MOST_WORDS = 2000
 """Characters of an error that the ledger keeps."""
-log = structlog.get_logger("worker")
 
 
 class NotAnsweringError(Exception):
@@ -64,14 +55,22 @@ class Settled:
         cell: Where the entry is (or was); None for no entry.
         commit: The registry's commit, if there was one.
         reason: Why it is so.
-        awaits_answer: Whether the instance has to answer before it counts as active.
+        step: What has to be done next, if anything (``registry.wishes.Step``).
+        is_declared: Whether the cell differs by what was edited; True also where nothing was, as an earlier update
+            may have failed.
     """
 
     customer_id: str | None
     cell: str | None
     commit: str | None
     reason: str
-    awaits_answer: bool
+    step: str | None
+    is_declared: bool
+
+    @classmethod
+    def of_commit(cls, cell: str, commit: str) -> Self:
+        """Return what a commit that is not about one customer's subscription asks of a cell."""
+        return cls(customer_id=None, cell=cell, commit=commit, reason="", step=None, is_declared=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +84,10 @@ class Settlement:
         engine: The management database.
         updates: Brings commits onto cells.
         probe: Looks whether an instance answers.
-        post: The mail server; None where mail is not configured: letters are then only logged.
-        sender: Our address.
+        facts: What an instance uses, its backups, and whether it is gone.
+        approvals: Where risky changes wait for a person.
+        letterbox: Writes to customers.
+        alerts: Calls a person.
         portal_url: Where customers see to their subscription.
         clock: The time, UTC.
     """
@@ -97,8 +98,10 @@ class Settlement:
     engine: Engine
     updates: CellUpdates
     probe: Probe
-    post: Post | None
-    sender: str
+    facts: Facts
+    approvals: Approvals
+    letterbox: Letterbox
+    alerts: Alerts
     portal_url: str
     clock: Callable[[], datetime]
 
@@ -117,57 +120,24 @@ class Settlement:
         """
         account = read(self.stripe, subscription_id)
         registry = self.store.read()
-        wished, entry = self._wished(account, registry, answers=answers)
-        commit = None
-        telling = wished.step is not Step.AWAIT_ANSWER
-        with self._owed(wished.mails if telling else (), wished.customer_id):
-            commit = self._edit(wished, entry, event_id)
+        subscription = linked(account.subscription, registry)
+        entry = registry.customers.get(subscription.customer_id or "")
+        used = self._used(deciding((subscription, *account.others)), entry)
+        wished = self._wished(subscription, account, entry, registry, used, answers=answers)
+        edit = self._edit(account, wished, entry, used, event_id)
         after = self.store.read().customers.get(wished.customer_id or "")
-        self._record(account, wished, after, event_id, commit)
+        self._record(account, wished, after, event_id, edit.commit)
         for alert in wished.alerts:
-            self._alert(alert, wished.customer_id, event_id)
+            self.alerts.call(alert, customer_id=wished.customer_id, event_id=event_id)
         present = after or entry
-        if telling and present is not None:
-            self._tell(account, wished, present)
         return Settled(
             customer_id=wished.customer_id,
             cell=None if present is None else present.cell,
-            commit=commit,
-            reason=wished.reason,
-            awaits_answer=not telling and after is not None,
+            commit=edit.commit,
+            reason=edit.reason,
+            step=None if edit.waits or present is None else wished.step,
+            is_declared=edit.commit is None or Change(customer_id="", before=entry, after=after).is_declared,
         )
-
-    def _edit(self, wished: Wish, entry: Customer | None, event_id: str | None) -> str | None:
-        if wished.customer_id is not None:
-            return self.store.edit(
-                lambda text, current: edit_for(wished, entry, text, current, self.settings.cells),
-                Provenance(
-                    summary=f"{wished.customer_id}: {wished.reason}",
-                    customer_id=wished.customer_id,
-                    actor="stripe",
-                    cause=event_id,
-                ),
-            )
-        return None
-
-    @contextmanager
-    def _owed(self, mails: Sequence[Mail], customer_id: str | None) -> Generator[None]:
-        """Owe letters before the change that they tell of; forgive them where it is not made."""
-        new: list[str] = []
-        with Session(self.engine) as session, session.begin():
-            for mail in mails:
-                kind = str(mail.kind)
-                if claim_mail(
-                    session, mail.cause, template=kind, customer_id=customer_id, now=self.clock(), reason=mail.reason
-                ):
-                    new.append(mail.cause)
-        try:
-            yield
-        except Exception:
-            with Session(self.engine) as session, session.begin():
-                for cause in new:
-                    forgive_mail(session, cause)
-            raise
 
     def update(self, settled: Settled, event_id: str | None) -> None:
         """Bring the change onto its cell.
@@ -206,21 +176,93 @@ class Settlement:
             raise NotAnsweringError(f"{url} does not answer within {HEALTHY_WITHIN_SECONDS:.0f} s: {answer.detail}")
         self._note(LedgerKind.PROBE, url, settled.customer_id, event_id, seconds=round(answer.seconds, 3))
 
-    def alert(self, alert: Alert, event_id: str | None) -> None:
-        """Call a person, once for each cause."""
-        self._alert(alert, None, event_id)
+    def back_up(self, settled: Settled, event_id: str | None) -> None:
+        """Make and verify the backup without which nothing is purged.
 
-    def _wished(self, account: Account, registry: Registry, *, answers: bool) -> tuple[Wish, Customer | None]:
-        subscription = linked(account.subscription, registry)
-        entry = registry.customers.get(subscription.customer_id or "")
+        Raises:
+            BackupError: it could not be made, stored or verified; to be tried again.
+        """
+        entry = self.store.read().customers.get(settled.customer_id or "")
+        if entry is None or settled.customer_id is None:
+            return
+        self.facts.take_final_backup(settled.customer_id, entry)
+        self._note(LedgerKind.BACKUP, "final", settled.customer_id, event_id)
+
+    def tell(self, settled: Settled, event_id: str | None) -> None:
+        """Send the customer's letters that are owed; what no mail server takes stays owed."""
+        if settled.customer_id is not None:
+            self.letterbox.send(settled.customer_id, event_id)
+
+    def _used(self, subscription: Subscription, entry: Customer | None) -> DataUsed | None:
+        """Measure what is used where a smaller plan is asked for; that takes seconds, so only then."""
+        plan = PLANS.get(subscription.plan or "")
+        if entry is None or plan is None or entry.status is Status.PENDING or not is_smaller(plan, PLANS[entry.plan]):
+            return None
+        return self.facts.used(str(subscription.customer_id), entry)
+
+    def _wished(
+        self,
+        subscription: Subscription,
+        account: Account,
+        entry: Customer | None,
+        registry: Registry,
+        used: DataUsed | None,
+        *,
+        answers: bool,
+    ) -> Wish:
         wished = wish(
             subscription,
             entry,
             today=self.clock().date(),
-            confirmed=Confirmed(answers=answers),
+            data_used=used,
+            confirmed=self._confirmed(deciding((subscription, *account.others)), entry, answers=answers),
             others=account.others,
         )
-        return fitted(wished, entry, registry, self.settings.cells), entry
+        return fitted(wished, entry, registry, self.settings.cells)
+
+    def _confirmed(self, subscription: Subscription, entry: Customer | None, *, answers: bool) -> Confirmed:
+        """Look after what is done already, each only where it can matter."""
+        customer_id = str(subscription.customer_id)
+        if entry is None:
+            return Confirmed(answers=answers)
+        leaving = entry.status in LEAVING
+        ends_domain = entry.domain is not None and subscription.plan is not None
+        return Confirmed(
+            answers=answers,
+            final_backup_on=self.facts.final_backup_on(customer_id, entry) if leaving else None,
+            instance_removed=entry.status is Status.PURGING and self.facts.instance_removed(customer_id, entry),
+            domain_told_on=self.facts.domain_told_on(domain_cause(subscription)) if ends_domain else None,
+        )
+
+    def _edit(
+        self, account: Account, wished: Wish, entry: Customer | None, used: DataUsed | None, event_id: str | None
+    ) -> _Edit:
+        """Commit what is wished for, or propose it where a person has to agree."""
+        customer_id = wished.customer_id
+        if customer_id is None:
+            return _Edit(commit=None, reason=wished.reason)
+
+        def operation(text: str, current: Registry) -> str:
+            return edit_for(wished, entry, text, current, self.settings.cells)
+
+        provenance = Provenance(
+            summary=f"{customer_id}: {wished.reason}", customer_id=customer_id, actor="stripe", cause=event_id
+        )
+        if entry is not None:
+            change = Change(customer_id=customer_id, before=entry, after=apply(wished, entry))
+            found = risk.of(change, used=used)
+            if found.level == "review":
+                words = self.approvals.ask(operation, provenance, found, event_id)
+                return _Edit(commit=None, reason=f"{wished.reason}; {words}", waits=True)
+            self.approvals.withdraw(customer_id)
+        mails = wished.mails if wished.step is not Step.AWAIT_ANSWER else ()
+        with self.letterbox.owed(
+            mails,
+            customer_id=customer_id,
+            stripe_customer=account.subscription.customer,
+            facts=lambda mail: self._facts(mail, account, wished, entry),
+        ):
+            return _Edit(commit=self.store.edit(operation, provenance), reason=wished.reason)
 
     def _record(
         self, account: Account, wished: Wish, after: Customer | None, event_id: str | None, commit: str | None
@@ -257,40 +299,16 @@ class Settlement:
                     detail={"reason": wished.reason},
                 )
 
-    def _tell(self, account: Account, wished: Wish, entry: Customer) -> None:
-        """Send the customer's letters that are owed, also those of a try that was cut off."""
-        with Session(self.engine) as session:
-            mails = [
-                Mail(kind=MailKind(each.template), cause=each.cause, reason=each.reason)
-                for each in owed_mails(session, wished.customer_id or "")
-            ]
-        for mail in mails:
-            if account.email is None:
-                log.warning("letter without an address", customer=wished.customer_id, letter=str(mail.kind))
-            elif self.post is not None:
-                self._send(self.post, mail, account.email, wished, entry)
-
-    def _send(self, post: Post, mail: Mail, to: str, wished: Wish, entry: Customer) -> None:
-        """Send a letter once: it is begun before, so that a crash in between can't send it twice."""
-        letter = write(mail.kind, to=to, sender=self.sender, cause=mail.cause, facts=self._facts(mail, wished, entry))
-        with Session(self.engine) as session, session.begin():
-            if not begin_mail(session, mail.cause, now=self.clock()):
-                return
-        try:
-            post.send(letter)
-        except (OSError, smtplib.SMTPException) as error:
-            log.warning("letter not taken", customer=wished.customer_id, letter=str(mail.kind), error=str(error))
-            with Session(self.engine) as session, session.begin():
-                give_back_mail(session, mail.cause)
-            return
-        with Session(self.engine) as session, session.begin():
-            mark_sent(session, mail.cause, now=self.clock())
-
-    def _facts(self, mail: Mail, wished: Wish, entry: Customer) -> dict[str, object]:
-        plan = PLANS[entry.plan]
+    def _facts(self, mail: Mail, account: Account, wished: Wish, entry: Customer | None) -> dict[str, object]:
+        """Return what a letter tells; dates as text, for they are kept with it."""
+        after = apply(wished, entry, cell=min(self.settings.cells)) or entry
+        assert after is not None  # noqa: S101 - nobody is written to about nothing
+        waiting = mail.kind in {MailKind.DOWNGRADE_HELD, MailKind.DOMAIN_ENDS}
+        asked = deciding((account.subscription, *account.others)).plan
+        plan = PLANS[asked if waiting and asked is not None else after.plan]
         attempt = int(mail.cause.rpartition(":")[2]) if mail.cause.rpartition(":")[2].isdigit() else 0
         return {
-            "url": self.settings.url_of(entry),
+            "url": self.settings.url_of(after),
             "portal_url": self.portal_url,
             "plan": plan.name,
             "users": plan.users,
@@ -298,32 +316,23 @@ class Settlement:
             "reason": mail.reason or wished.reason,
             "attempt": attempt,
             "attempts_until_suspension": max(0, SUSPENDED_FROM_ATTEMPT - attempt),
-            "last_day": wished.delete_after or entry.delete_after or "",
-            "domain": entry.domain or "",
-            "day": wished.day,
-            "quarantine_until": wished.quarantine_until or "",
+            "last_day": str(wished.delete_after or after.delete_after or ""),
+            "domain": (entry and entry.domain) or "",
+            "day": str(wished.day),
+            "quarantine_until": str(wished.quarantine_until or ""),
         }
-
-    def _alert(self, alert: Alert, customer_id: str | None, event_id: str | None) -> None:
-        """Write it down once for each cause and say it in the log, where the monitoring takes it up."""
-        with Session(self.engine) as session, session.begin():
-            cause = f"alert:{alert.cause}"
-            if not claim_mail(session, cause, template="alert", customer_id=customer_id, now=self.clock()):
-                return
-            mark_sent(session, cause, now=self.clock())
-            append(
-                session,
-                LedgerKind.ALERT,
-                str(alert.kind),
-                at=self.clock(),
-                customer_id=customer_id,
-                cause=event_id,
-                detail={"text": alert.text},
-            )
-        log.error("alert", kind=str(alert.kind), customer=customer_id, text=alert.text)
 
     def _note(
         self, kind: LedgerKind, ref: str, customer_id: str | None, event_id: str | None, **detail: object
     ) -> None:
         with Session(self.engine) as session, session.begin():
             append(session, kind, ref, at=self.clock(), customer_id=customer_id, cause=event_id, detail=detail)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Edit:
+    """What an edit came to; ``waits`` where a person has to agree first."""
+
+    commit: str | None
+    reason: str
+    waits: bool = False

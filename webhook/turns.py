@@ -71,13 +71,16 @@ class Turns:
         # Threads of this process wait here: a hundred that wait in the database would need a hundred connections.
         self._here: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
+    def standing(self, stack: str) -> Standing:
+        """Return how a stack stands, without waiting for a turn."""
+        with Session(reading(self._engine)) as session:
+            return standing_of(session, stack)
+
     @contextmanager
     def take(self, stack: str) -> Generator[Turn]:
         """Wait for one's turn at a stack, and give it back at the end."""
         with self._here[stack], self._alone(stack):
-            with Session(reading(self._engine)) as session:
-                standing = standing_of(session, stack)
-            yield Turn(stack=stack, standing=standing, _engine=self._engine, _clock=self._clock)
+            yield Turn(stack=stack, standing=self.standing(stack), _engine=self._engine, _clock=self._clock)
 
     def _alone(self, stack: str) -> AbstractContextManager[object]:
         if self._engine.dialect.name == "postgresql":

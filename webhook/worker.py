@@ -1,205 +1,160 @@
 """The worker: takes received events from the database and settles them, durably.
 
-``python -m webhook.worker`` runs until it is told to stop. A worker that is killed continues where it stopped when
-it starts again: each step's result is in the database, and a step that was cut off is run again.
+``python -m webhook.worker`` runs until it is told to stop. More of them share the work, on this machine or, with one
+Postgres, on others. What a killed one was at is continued by any that lives.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from dataclasses import asdict
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from stripe import StripeClient
 
 from registry.customers import Status
 from registry.errors import RegistryError
-from registry.store import RegistryStore
 from registry.wishes import Alert, AlertKind
-from stacks.settings import Settings, read_settings
-from webhook.cell_updates import CellUpdates
+from stacks.settings import read_settings
+from webhook.assembly import Effects, assemble, now
 from webhook.database.engine import open_database
-from webhook.database.events import EventState, begin_attempt, find_event, pending_events, settle_event
+from webhook.database.events import pending_events, renew_event
+from webhook.database.mails import in_doubt
+from webhook.database.marks import REGISTRY, mark_of, set_mark
 from webhook.database.migrate import migrate
+from webhook.database.subscriptions import plans_paid
+from webhook.database.workers import BEAT_SECONDS, beat, leave, living
 from webhook.logs import configure_logs
-from webhook.mail.post import Post
-from webhook.probe import Probe
-from webhook.settings import ServiceSettings, read_service_settings
-from webhook.settlement import Settled, Settlement
-from webhook.subscriptions import alert_of, ignored_because, subject_of
-from webhook.turns import Turns
+from webhook.process_identity import identity, is_dead
+from webhook.settings import read_service_settings
+from webhook.workflows import VERSION, apply_commits, apply_event, settle_again, settle_with
 
-VERSION = "1"
-"""Of the workflows: workflows that another version began are not continued by this one."""
 POLL_SECONDS = 0.5
-TRIES = 5
+SYNC_SECONDS = 5.0
+"""Between two looks whether somebody else moved the registry's branch."""
+RENEW_SECONDS = 60.0
+NOTHING = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+"""States of a workflow that did not even leave its event to a person."""
+STOP_SECONDS = 30.0
+"""For what is under way to come to its end when the worker is told to stop; what has not is continued later."""
+DOUBT = timedelta(hours=1)
+"""After which a letter that was begun and not sent is a person's: it may have been, or not."""
 
 log = structlog.get_logger("worker")
-_here: dict[str, Settlement] = {}
 
 
-def settlement() -> Settlement:
-    """Return the effects of this process."""
-    return _here["settlement"]
+class Worker:
+    """Starts a workflow for each received event, and for what time and other people's commits have changed."""
 
+    def __init__(self, effects: Effects, engine: Engine, name: str) -> None:
+        self._effects = effects
+        self._engine = engine
+        self._name = name
+        self._begun: set[str] = set()
+        self._today: str | None = None
+        self._due: dict[str, float] = {}
 
-@DBOS.step()
-def look(event_id: str) -> dict[str, str | None]:
-    """Return what an event asks for: a subscription to settle, or the reason why nothing."""
-    with Session(settlement().engine) as session, session.begin():
-        begin_attempt(session, event_id)
-        event = find_event(session, event_id)
-        payload: dict[str, Any] = {} if event is None else event.payload
-    alert = alert_of(payload)
-    if alert is not None:
-        settlement().alert(alert, event_id)
-        return {"subscription": None, "reason": "a person was alerted", "state": EventState.APPLIED}
-    return {"subscription": subject_of(payload), "reason": ignored_because(payload), "state": EventState.IGNORED}
+    def run(self, told: threading.Event) -> None:
+        """Work until told to stop."""
+        while not told.wait(POLL_SECONDS):
+            self._every(0, self._begin_events)
+            self._every(BEAT_SECONDS, self._beat)
+            self._every(RENEW_SECONDS, self._renew_events)
+            self._every(SYNC_SECONDS, self._sync)
+            self._every(BEAT_SECONDS, self._begin_day)
 
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something when it is due; a database or remote that is away for a while ends nothing."""
+        if time.monotonic() < self._due.get(work.__name__, 0.0):
+            return
+        self._due[work.__name__] = time.monotonic() + seconds
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - it is due again in a moment
+            log.warning("not done this time", work=work.__name__.strip("_"), error=f"{type(error).__name__}: {error}")
 
-@DBOS.step(retries_allowed=True, max_attempts=TRIES, interval_seconds=1.0)
-def change(subscription_id: str, event_id: str | None, answers: bool) -> dict[str, Any]:  # noqa: FBT001 - kept by position
-    """Edit the registry as Stripe's present state wants it."""
-    return asdict(settlement().change(subscription_id, event_id, answers=answers))
+    def _begin_events(self) -> None:
+        """Begin what was received: a workflow has the id of its event and receipt, and so runs once."""
+        waiting = {_name(event_id, at): event_id for event_id, at in self._waiting()}
+        for name in waiting.keys() - self._begun:
+            with SetWorkflowID(name):
+                DBOS.start_workflow(apply_event, waiting[name])
+        self._begun = set(waiting)
 
+    def _renew_events(self) -> None:
+        """Begin events anew whose workflow failed without a word, as when the database was away for its last step."""
+        for event_id, at in self._waiting():
+            found = DBOS.get_workflow_status(_name(event_id, at))
+            if found is not None and found.status in NOTHING:
+                log.warning("an event's workflow came to nothing; it is begun anew", event_id=event_id)
+                with Session(self._engine) as session, session.begin():
+                    renew_event(session, event_id, now=now())
 
-@DBOS.step(retries_allowed=True, max_attempts=TRIES, interval_seconds=2.0)
-def update(settled: dict[str, Any], event_id: str | None) -> None:
-    """Bring the change onto its cell."""
-    settlement().update(Settled(**settled), event_id)
+    def _waiting(self) -> Sequence[tuple[str, datetime]]:
+        return pending_events(self._engine, now())
 
+    def _beat(self) -> None:
+        """Say that this worker lives, and give what dead ones were at to whoever is free."""
+        with Session(self._engine) as session, session.begin():
+            _beat(session, self._name, self._effects)
+            alive = {each.name for each in living(session, now=now()) if not is_dead(each.name)}
+        at_work = {str(each.executor_id) for each in DBOS.list_workflows(status="PENDING", load_input=False)}
+        dead = sorted(at_work - alive - {self._name})
+        if dead:
+            log.warning("going on with what others were at", workers=dead)
+            # It has no public name. However many workers ask for it, each workflow is taken by one.
+            DBOS._recover_pending_workflows(dead)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
-@DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=5.0)
-def see(settled: dict[str, Any], event_id: str | None) -> None:
-    """Wait until the instance answers."""
-    settlement().see(Settled(**settled), event_id)
+    def _sync(self) -> None:
+        """See whether the registry's branch moved, by whomever, and bring that onto the cells.
 
+        What a workflow of ours committed is on its way to its cell already, or there: then that is found to be so.
+        """
+        with Session(self._engine) as session, session.begin():
+            seen = mark_of(session, REGISTRY)
+        moved = self._effects.store.sync(since=seen)
+        if moved is not None:
+            with SetWorkflowID(f"commits-{moved.before[:12]}-{moved.after[:12]}"):
+                DBOS.start_workflow(apply_commits, moved.before, moved.after)
+        reached = moved.after if moved is not None else self._effects.store.head() if seen is None else None
+        if reached is not None:
+            with Session(self._engine) as session, session.begin():
+                set_mark(session, REGISTRY, reached)
 
-@DBOS.step()
-def finish(event_id: str, state: str, reason: str | None) -> None:
-    """Note what became of the event."""
-    with Session(settlement().engine) as session, session.begin():
-        settle_event(session, event_id, EventState(state), now=settlement().clock(), reason=reason)
-
-
-@DBOS.step()
-def park(event_id: str, reason: str) -> None:
-    """Leave an event that can't be applied to a person."""
-    text = f"Event {event_id} could not be applied: {reason} Fix the reason, then `hosting events retry {event_id}`."
-    settlement().alert(Alert(kind=AlertKind.MIXED_UP, cause=f"parked:{event_id}:{reason}", text=text), event_id)
-    with Session(settlement().engine) as session, session.begin():
-        settle_event(session, event_id, EventState.PARKED, now=settlement().clock(), reason=reason)
-
-
-@DBOS.step()
-def report(subscription_id: str, day: str, reason: str) -> None:
-    """Tell a person of a subscription that can't be settled on a new day."""
-    text = f"{subscription_id} could not be settled on {day}: {reason} It is tried again tomorrow. Fix the reason."
-    settlement().alert(Alert(kind=AlertKind.MIXED_UP, cause=f"day:{subscription_id}:{day}", text=text), None)
-
-
-def settle(subscription_id: str, event_id: str | None) -> str:
-    """Change, update, look; return why it is so."""
-    settled = change(subscription_id, event_id, False)  # noqa: FBT003 - kept by position
-    update(settled, event_id)
-    if settled["awaits_answer"]:
-        see(settled, event_id)
-        settled = change(subscription_id, event_id, True)  # noqa: FBT003 - kept by position
-    return str(settled["reason"])
-
-
-@DBOS.workflow()
-def apply_event(event_id: str) -> str:
-    """Settle what an event hints at."""
-    asked = look(event_id)
-    subscription_id = asked["subscription"]
-    if subscription_id is None:
-        finish(event_id, str(asked["state"]), asked["reason"])
-        return str(asked["reason"])
-    try:
-        reason = settle(subscription_id, event_id)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the event is not lost and a person is told
-        park(event_id, _words(error))
-        return "parked"
-    finish(event_id, EventState.APPLIED, reason)
-    return reason
-
-
-@DBOS.workflow()
-def new_day(subscription_id: str, day: str) -> str:
-    """Settle what only time has changed: the end of a grace period, its last warning, a change that waits."""
-    try:
-        return settle(subscription_id, None)
-    except Exception as error:  # noqa: BLE001 - tomorrow is another day, and a person is told
-        report(subscription_id, day, _words(error))
-        return "reported"
-
-
-def run(told: threading.Event, engine: Engine) -> None:
-    """Start a workflow for each received event, and one a day for each customer that waits, until told to stop.
-
-    The id of a workflow is that of the event and its receipt: however often it is started, it runs once.
-    """
-    begun: set[str] = set()
-    today = None
-    while not told.wait(POLL_SECONDS):
-        pending = pending_events(engine, datetime.now(tz=UTC))
-        names = {f"event-{key}-{received:%Y%m%dT%H%M%S%f}": key for key, received in pending}
-        for name, event_id in names.items():
-            if name not in begun:
-                with SetWorkflowID(name):
-                    DBOS.start_workflow(apply_event, event_id)
-        begun = set(names)
-        if today != settlement().clock().date() and _begin_day():
-            today = settlement().clock().date()
-
-
-def _begin_day() -> bool:
-    """Look at each customer that is not simply active; return False where the registry can't be read."""
-    day = settlement().clock().date().isoformat()
-    try:
-        customers = settlement().store.read().customers.values()
-    except RegistryError as error:
-        log.warning("the registry is refused", error=str(error))
-        return False
-    for subscription_id in {each.stripe_subscription for each in customers if each.status is not Status.ACTIVE}:
-        if subscription_id is not None:
-            with SetWorkflowID(f"day-{subscription_id}-{day}"):
-                DBOS.start_workflow(new_day, subscription_id, day)
-    return True
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
-
-
-def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Settlement:
-    """Return the effects made from settings."""
-    from webhook.deploy import ready, target_of  # noqa: PLC0415 - the engine's SDK takes a second
-
-    registry = service.settings_file.resolve().parent / settings.registry
-    base = {"api": service.stripe_api_url} if service.stripe_api_url else {}
-    return Settlement(
-        stripe=StripeClient(service.stripe_api_key.get_secret_value(), base_addresses=base),  # pyright: ignore[reportArgumentType]
-        store=RegistryStore(
-            registry, cells=settings.cells, domain=settings.domain, clock=lambda: datetime.now(tz=UTC).date()
-        ),
-        settings=settings,
-        engine=engine,
-        updates=CellUpdates(ready(target_of(service.settings_file), _say, Turns(engine)), registry),
-        probe=Probe.of(settings, ca_file=service.ca_file),
-        post=_post(service),
-        sender=service.mail_from,
-        portal_url=f"https://portal.{settings.domain}",
-        clock=lambda: datetime.now(tz=UTC),
-    )
+    def _begin_day(self) -> None:
+        """Look, once a day, at each customer that time may have changed, and for letters that are in doubt."""
+        day = now().date().isoformat()
+        if day == self._today:
+            return
+        try:
+            customers = self._effects.store.read().customers
+        except RegistryError as error:
+            log.warning("the registry is refused", error=str(error))
+            return
+        with Session(self._engine) as session:
+            paid = plans_paid(session)
+            doubtful = [each.cause for each in in_doubt(session, begun_before=now() - DOUBT)]
+        for entry in customers.values():
+            if entry.stripe_subscription is None:
+                continue
+            held = paid.get(entry.stripe_subscription, entry.plan) != entry.plan
+            if entry.status is not Status.ACTIVE or held:
+                with SetWorkflowID(f"day-{entry.stripe_subscription}-{day}"):
+                    DBOS.start_workflow(settle_again, entry.stripe_subscription, day)
+        for cause in doubtful:
+            text = (
+                f"The letter `{cause}` was begun and may not have been sent. Fix: ask the mail server; write by hand."
+            )
+            alert = Alert(kind=AlertKind.LETTER_IN_DOUBT, cause=f"letter-in-doubt:{cause}", text=text)
+            self._effects.settlement.alerts.call(alert, customer_id=None, event_id=None)
+        self._today = day
 
 
 def main() -> None:
@@ -209,22 +164,46 @@ def main() -> None:
     settings = read_settings(service.settings_file.resolve())
     engine = open_database(service.database_url)
     migrate(engine)
-    _here["settlement"] = assemble(service, settings, engine)
+    effects = assemble(service, settings, engine)
+    work(effects, engine, service.database_url)
+
+
+def work(effects: Effects, engine: Engine, database_url: str) -> None:
+    """Work with these effects until SIGTERM or SIGINT; then this process ends."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
+    settle_with(effects.settlement)
+    name = identity()
     config: DBOSConfig = {
         "name": "hosting-worker",
-        "system_database_url": _workflows_url(service.database_url),
+        "system_database_url": _workflows_url(database_url),
         "application_version": VERSION,
+        "executor_id": name,
     }
+    with Session(engine) as session, session.begin():  # before the first workflow: who does not beat counts as dead
+        _beat(session, name, effects)
     DBOS(config=config)
     DBOS.launch()
-    log.info("worker is ready", database=engine.url.render_as_string(hide_password=True))
+    log.info("worker is ready", name=name, database=engine.url.render_as_string(hide_password=True))
     try:
-        run(told, engine)
+        Worker(effects, engine, name).run(told)
     finally:
-        DBOS.destroy()
+        DBOS.destroy(workflow_completion_timeout_sec=round(STOP_SECONDS))
+        effects.deployer.interrupt()
+        with Session(engine) as session, session.begin():
+            leave(session, name)
+    # What has not come to its end goes no further in this process: another one continues it.
+    os._exit(0)
+
+
+def _beat(session: Session, name: str, effects: Effects) -> None:
+    beat(session, name, now=now(), engine_version=effects.deployer.version, updating=effects.deployer.updating)
+
+
+def _name(event_id: str, at: datetime) -> str:
+    """Return the id of an event's workflow: another one for each receipt."""
+    return f"event-{event_id}-{at:%Y%m%dT%H%M%S%f}"
 
 
 def _workflows_url(database_url: str) -> str:
@@ -233,23 +212,6 @@ def _workflows_url(database_url: str) -> str:
         path = Path(database_url.removeprefix("sqlite:///"))
         return f"sqlite:///{path.with_name('workflows.sqlite3')}"
     return database_url
-
-
-def _post(service: ServiceSettings) -> Post | None:
-    if service.smtp_host is None:
-        return None
-    password = None if service.smtp_password is None else service.smtp_password.get_secret_value()
-    return Post(
-        host=service.smtp_host,
-        port=service.smtp_port,
-        user=service.smtp_user,
-        password=password,
-        tls=service.smtp_tls,
-    )
-
-
-def _say(line: str) -> None:
-    log.info("engine", line=line)
 
 
 if __name__ == "__main__":

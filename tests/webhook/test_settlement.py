@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,28 @@ from sqlalchemy.orm import Session
 
 from registry.customers import Status
 from registry.errors import RegistryError
+from registry.lifecycle import GRACE_DAYS
 from registry.store import RegistryStore
+from registry.wishes import DataUsed
 from stacks.settings import parse_settings
 from tests.localcloud.stripe_world import World, a_world
+from tests.webhook.known_facts import KnownFacts
 from tests.webhook.updater import CountingUpdater
+from webhook.alerts import Alerts
+from webhook.approvals import Approvals
+from webhook.backup import BackupError
 from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.engine import open_database
 from webhook.database.events import NewEvent, record_event
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.database.mails import MailRecord
 from webhook.database.migrate import migrate
+from webhook.letterbox import Letterbox
 from webhook.mail.post import Post
 from webhook.probe import Answer, Probe
-from webhook.settlement import NotAnsweringError, Settled, Settlement
+from webhook.pull_requests import PlainBranches
+from webhook.settlement import NotAnsweringError, Settlement
+from webhook.workflows import settle, settle_with
 
 ID = "c-glade234"
 EVENT = "evt_test"
@@ -78,26 +87,53 @@ class Company:
     settlement: Settlement
     updater: CountingUpdater
     eyes: Eyes
+    facts: KnownFacts
+    days: list[int]
     letters: Mailbox
     engine: Engine
     store: RegistryStore
     repo: Repo
 
-    def sign_up(self, action: str = "pay") -> str:
+    def sign_up(self, plan: str = "personal") -> str:
         """Pay for a new customer at Stripe; return the subscription."""
         metadata = {"customer_id": ID, "subdomain": "glade"}
-        price = self.world.price("personal_month", metadata={"plan": "personal"})
-        found = self.world.subscribed(price, action=action, metadata=metadata, subscription_data={"metadata": metadata})
+        price = self.world.price(f"{plan}_month", metadata={"plan": plan})
+        found = self.world.subscribed(price, metadata=metadata, subscription_data={"metadata": metadata})
         return str(found.id)
 
-    def settle(self, subscription: str) -> Settled:
-        """Do what the worker does for one event."""
-        settled = self.settlement.change(subscription, EVENT, answers=False)
-        self.settlement.update(settled, EVENT)
-        if settled.awaits_answer:
-            self.settlement.see(settled, EVENT)
-            settled = self.settlement.change(subscription, EVENT, answers=True)
-        return settled
+    def subscribe_again(self, subscription: str) -> str:
+        """Have the same person pay for the same wiki once more; return the new subscription."""
+        before = self.world.v1.subscriptions.retrieve(subscription)
+        metadata = {"customer_id": ID, "subdomain": "glade"}
+        found = self.world.subscribed(
+            before["items"].data[0].price,
+            customer=before.customer,
+            metadata=metadata,
+            subscription_data={"metadata": metadata},
+        )
+        return str(found.id)
+
+    def change_price(self, subscription: str, key: str) -> None:
+        """Change the plan at Stripe."""
+        price = self.world.price(key, metadata={"plan": key.split("_", maxsplit=1)[0]})
+        item = self.world.v1.subscriptions.retrieve(subscription)["items"].data[0].id
+        self.world.v1.subscriptions.update(subscription, {"items": [{"id": item, "price": price.id}]})
+
+    def alerts(self) -> list[str]:
+        """Return what a person was called for."""
+        with Session(self.engine) as session:
+            found = session.scalars(select(LedgerEntry).where(LedgerEntry.kind == LedgerKind.ALERT))
+            return [each.ref for each in found]
+
+    def settle(self, subscription: str) -> str:
+        """Do what the worker does for one event, without its database between the steps."""
+        settle_with(self.settlement)
+        return settle(subscription, EVENT)
+
+    def pass_days(self, number: int) -> None:
+        """Let time pass for the company; Stripe has a clock of its own."""
+        self.days[0] += number
+        self.facts.today += timedelta(days=number)
 
     @property
     def status(self) -> Status | None:
@@ -132,7 +168,13 @@ def company(tmp_path: Path) -> Iterator[Company]:
     letters, updater, eyes = Mailbox(), CountingUpdater(engine), Eyes()
     mail_server = Controller(letters, hostname="127.0.0.1", port=port)
     mail_server.start()
-    store = RegistryStore(path, cells=settings.cells, domain=settings.domain, clock=now.date)
+    days = [0]
+
+    def clock() -> datetime:
+        return datetime.now(tz=UTC) + timedelta(days=days[0])
+
+    store = RegistryStore(path, cells=settings.cells, domain=settings.domain, clock=lambda: clock().date())
+    alerts, facts = Alerts(engine=engine, clock=clock), KnownFacts(now.date())
     with a_world(tmp_path / "cloud") as world:
         yield Company(
             world=world,
@@ -143,11 +185,20 @@ def company(tmp_path: Path) -> Iterator[Company]:
                 engine=engine,
                 updates=CellUpdates(updater, path),
                 probe=eyes,
-                post=Post(host="127.0.0.1", port=port, tls="none"),
-                sender="hosting@markitup.io",
+                facts=facts,
+                approvals=Approvals(store=store, requests=PlainBranches(), alerts=alerts),
+                letterbox=Letterbox(
+                    engine=engine,
+                    post=Post(host="127.0.0.1", port=port, tls="none"),
+                    sender="hosting@markitup.io",
+                    clock=clock,
+                ),
+                alerts=alerts,
                 portal_url="https://portal.markitup.io",
-                clock=lambda: datetime.now(tz=UTC),
+                clock=clock,
             ),
+            facts=facts,
+            days=days,
             updater=updater,
             eyes=eyes,
             letters=letters,
@@ -163,7 +214,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
 def test_a_paid_customer_gets_an_instance_and_one_letter(company: Company) -> None:
     """Placed, committed, updated, seen, active, welcomed; and the same event again does none of it twice."""
     subscription = company.sign_up()
-    assert company.settle(subscription).customer_id == ID
+    company.settle(subscription)
     assert company.status is Status.ACTIVE
     assert company.updater.updates == ["eu-1"]
     assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
@@ -183,7 +234,7 @@ def test_a_letter_survives_a_crash_after_the_edit(company: Company, monkeypatch:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Settlement, "_tell", killed)
+        patched.setattr(Letterbox, "send", killed)
         with pytest.raises(KeyboardInterrupt):
             company.settle(subscription)
     assert (company.status, company.letters.subjects) == (Status.ACTIVE, [])
@@ -297,7 +348,101 @@ def test_the_ledger_tells_the_whole_way(company: Company) -> None:
     company.settle(company.sign_up())
     with Session(company.engine) as session:
         entries = session.scalars(select(LedgerEntry).order_by(LedgerEntry.id)).all()
-        assert [str(each.kind) for each in entries] == ["commit", "update", "probe", "commit"]
+        assert [str(each.kind) for each in entries] == ["commit", "update", "probe", "commit", "mail"]
         assert {each.cause_event_id for each in entries} == {EVENT}
         (mail,) = session.scalars(select(MailRecord)).all()
         assert mail.sent_at is not None
+
+
+def test_an_end_is_backed_up_approved_and_then_for_good(company: Company) -> None:
+    """After the grace: a verified backup, a person who agrees by a merge, then data and entry go, with a receipt."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    company.world.v1.subscriptions.cancel(subscription)
+    company.settle(subscription)
+    assert company.facts.backups == {}
+    company.pass_days(GRACE_DAYS + 1)
+    reason = company.settle(subscription)
+    branch = f"hosting/{ID}-purge"
+    assert branch in reason
+    assert company.facts.backups == {ID: company.facts.today}
+    assert (company.status, company.store.proposals()) == (Status.DELETING, [branch])
+    assert company.settle(subscription) == reason  # asked again, it waits in the same place
+    assert company.alerts() == ["approval"]
+    company.repo.git.merge("--no-edit", branch)
+    company.settle(subscription)
+    assert company.status is None
+    assert company.store.read().quarantine.keys() == {"glade"}
+    assert company.letters.subjects[-1] == "Your wiki https://glade.markitup.io has been deleted"
+    letters = len(company.letters.subjects)
+    company.settle(subscription)
+    assert len(company.letters.subjects) == letters
+
+
+def test_without_a_backup_nothing_is_proposed(company: Company) -> None:
+    """A bucket that is away, or a backup that can't be read back, holds the end up; the data stays."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    company.world.v1.subscriptions.cancel(subscription)
+    company.settle(subscription)
+    company.pass_days(GRACE_DAYS + 1)
+    company.facts.trouble = "the archive can't be read back"
+    with pytest.raises(BackupError, match="read back"):
+        company.settle(subscription)
+    assert (company.status, company.store.proposals()) == (Status.DELETING, [])
+
+
+def test_a_payment_takes_a_proposed_end_back(company: Company) -> None:
+    """Who subscribes again while a person looks at the purge is resumed, and the proposal is gone."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    company.world.v1.subscriptions.cancel(subscription)
+    company.settle(subscription)
+    company.pass_days(GRACE_DAYS + 1)
+    company.settle(subscription)
+    assert company.store.proposals() != []
+    again = company.subscribe_again(subscription)
+    company.settle(again)
+    assert (company.status, company.store.proposals()) == (Status.ACTIVE, [])
+    assert any("is back" in subject for subject in company.letters.subjects)
+
+
+@pytest.mark.parametrize(
+    ("usage", "plan", "subject"),
+    [
+        (DataUsed(storage_bytes=1024, users=1), "personal", "is on plan personal now"),
+        (DataUsed(storage_bytes=30 * 1024**3, users=1), "team", "Your change to plan personal has to wait"),
+        (DataUsed(storage_bytes=1024, users=4), "team", "Your change to plan personal has to wait"),
+        (None, "team", ""),
+    ],
+)
+def test_a_smaller_plan_waits_until_the_data_fits(
+    company: Company, usage: DataUsed | None, plan: str, subject: str
+) -> None:
+    """What is used decides, as measured; the customer is told, and nothing is taken from whom can't be measured."""
+    subscription = company.sign_up(plan="team")
+    company.settle(subscription)
+    told = len(company.letters.subjects)
+    company.change_price(subscription, "personal_month")
+    company.facts.usage = usage
+    company.settle(subscription)
+    assert company.store.read().customers[ID].plan == plan
+    assert [each for each in company.letters.subjects[told:] if subject and subject in each] == (
+        company.letters.subjects[told:]
+    )
+    assert len(company.letters.subjects) == told + bool(subject)
+
+
+def test_letters_come_after_what_they_tell_of(company: Company) -> None:
+    """While the cell can't be updated no letter says that it was."""
+    subscription = company.sign_up()
+    company.settle(subscription)
+    told = len(company.letters.subjects)
+    company.world.v1.subscriptions.cancel(subscription)
+    company.updater.error = "the server does not answer"
+    with pytest.raises(UpdateError):
+        company.settle(subscription)
+    assert len(company.letters.subjects) == told
+    company.updater.error = None
+    company.settle(subscription)
+    assert len(company.letters.subjects) > told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,8 @@ class Result:
 class CountingUpdater:
     """Takes turns in a real database; each update takes until it is let go."""
 
-    def __init__(self, database: Engine) -> None:
+    def __init__(self, database: Engine, *, seconds: float = 0.0) -> None:
+        self._seconds = seconds
         self.updates: list[str] = []
         self.error: str | None = None
         self.go = threading.Event()
@@ -47,6 +49,7 @@ class CountingUpdater:
             self.updates.append(cell)
             self.begun.set()
             assert self.go.wait(30)
+            time.sleep(self._seconds)
             if self.error is not None:
                 return Result(name=name, error=self.error)
             version = (turn.standing.version or 0) + 1

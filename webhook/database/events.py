@@ -143,6 +143,18 @@ def retry_event(session: Session, event_id: str, *, now: datetime) -> bool:
     return session.execute(statement).scalar_one_or_none() is not None
 
 
+def renew_event(session: Session, event_id: str, *, now: datetime) -> bool:
+    """Let an event whose workflow came to nothing be applied again, as if it came now; return False where it is not."""
+    statement = (
+        update(EventRecord)
+        .where(EventRecord.id == event_id, EventRecord.state == EventState.RECEIVED)
+        .values(received_at=now)
+        .returning(EventRecord.id)
+        .execution_options(synchronize_session="fetch")
+    )
+    return session.execute(statement).scalar_one_or_none() is not None
+
+
 def pending_events(
     engine: Engine, older_than: datetime, *, limit: int = MOST_PENDING
 ) -> Sequence[tuple[str, datetime]]:

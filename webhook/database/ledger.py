@@ -20,6 +20,7 @@ class LedgerKind(StrEnum):
     COMMIT = "commit"
     UPDATE = "update"
     PROBE = "probe"
+    BACKUP = "backup"
     MAIL = "mail"
     ALERT = "alert"
 

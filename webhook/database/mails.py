@@ -6,8 +6,9 @@ the mail server is asked, so that a crash in between can't send it twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -23,7 +24,8 @@ class MailRecord(Base):
         cause: Why, unique: ``welcome:acme``, ``reminder:in_123:2``.
         template: Which text.
         customer_id: About whose instance, by registry id.
-        reason: For the text, in the customer's words; empty where it needs none.
+        stripe_customer: To whom, by Stripe's id; None for nobody, or for whom an operator set up by hand.
+        facts: What the text tells, as it was then; no personal data.
         claimed_at: Since when it is owed.
         begun_at: When the mail server was asked to take it; None until then, and again where it refused.
         sent_at: When the mail server took it; None until then.
@@ -34,21 +36,30 @@ class MailRecord(Base):
     cause: Mapped[str] = mapped_column(primary_key=True)
     template: Mapped[str]
     customer_id: Mapped[str | None] = mapped_column(index=True)
-    reason: Mapped[str]
+    stripe_customer: Mapped[str | None]
+    facts: Mapped[dict[str, Any]]
     claimed_at: Mapped[datetime] = mapped_column(index=True)
     begun_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 def claim_mail(
-    session: Session, cause: str, *, template: str, customer_id: str | None, now: datetime, reason: str = ""
+    session: Session,
+    cause: str,
+    *,
+    template: str,
+    customer_id: str | None,
+    now: datetime,
+    stripe_customer: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> bool:
     """Owe a mail; return False where it was owed before."""
     values = {
         "cause": cause,
         "template": template,
         "customer_id": customer_id,
-        "reason": reason,
+        "stripe_customer": stripe_customer,
+        "facts": dict(facts or {}),
         "claimed_at": now,
     }
     return insert_new(session, MailRecord, values, key=["cause"])
@@ -94,7 +105,7 @@ def sent_at(session: Session, cause: str) -> datetime | None:
     return session.scalar(select(MailRecord.sent_at).where(MailRecord.cause == cause))
 
 
-def unsent(session: Session, *, claimed_before: datetime) -> Sequence[MailRecord]:
-    """Return mails that are owed since before a moment and that no server took, the oldest first."""
-    query = select(MailRecord).where(MailRecord.sent_at.is_(None), MailRecord.claimed_at < claimed_before)
-    return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
+def in_doubt(session: Session, *, begun_before: datetime) -> Sequence[MailRecord]:
+    """Return mails that were begun before a moment and whose end nobody knows, the oldest first."""
+    query = select(MailRecord).where(MailRecord.sent_at.is_(None), MailRecord.begun_at < begun_before)
+    return session.scalars(query.order_by(MailRecord.begun_at, MailRecord.cause)).all()

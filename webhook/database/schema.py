@@ -12,6 +12,7 @@ from webhook.database import (
     instances,
     ledger,
     mails,
+    marks,
     reservations,
     stacks,
     subscriptions,
@@ -22,7 +23,7 @@ from webhook.database.engine import reading
 
 HEAD = "0001"
 """The newest revision in ``migrations/versions``; here so that the web process needs no Alembic to compare."""
-MODULES = (backups, customers, events, instances, ledger, mails, reservations, stacks, subscriptions, workers)
+MODULES = (backups, customers, events, instances, ledger, mails, marks, reservations, stacks, subscriptions, workers)
 METADATA = Base.metadata
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -68,6 +68,12 @@ def save_subscription(
 def find_subscription(session: Session, stripe_subscription: str) -> SubscriptionRecord | None:
     """Return a subscription."""
     return session.get(SubscriptionRecord, stripe_subscription)
+
+
+def plans_paid(session: Session) -> Mapping[str, str]:
+    """Return the plan that each subscription pays for, as last seen."""
+    query = select(SubscriptionRecord.stripe_subscription, SubscriptionRecord.plan)
+    return {each.stripe_subscription: each.plan for each in session.execute(query)}
 
 
 def subscriptions_of(session: Session, customer_id: str) -> Sequence[SubscriptionRecord]:

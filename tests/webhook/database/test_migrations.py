@@ -32,6 +32,7 @@ TABLES = {
     "instances",
     "ledger",
     "mails",
+    "marks",
     "reservations",
     "stacks",
     "subscriptions",

@@ -122,7 +122,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["cause_id"], ["ledger.id"], name="fk_ledger_cause_id"),
         sa.ForeignKeyConstraint(["cause_event_id"], ["events.id"], name="fk_ledger_cause_event_id"),
         sa.CheckConstraint("cause_id IS NULL OR cause_event_id IS NULL", name=op.f("ck_ledger_one_cause")),
-        _one_of("ledger", "kind", "event", "commit", "update", "probe", "mail", "alert"),
+        _one_of("ledger", "kind", "event", "commit", "update", "probe", "backup", "mail", "alert"),
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -130,7 +130,8 @@ def upgrade() -> None:
         _column("cause", sa.Text()),
         _column("template", sa.Text()),
         _column("customer_id", sa.Text(), nullable=True),
-        _column("reason", sa.Text()),
+        _column("stripe_customer", sa.Text(), nullable=True),
+        _column("facts", DOCUMENT),
         _column("claimed_at", MOMENT),
         _column("begun_at", MOMENT, nullable=True),
         _column("sent_at", MOMENT, nullable=True),
@@ -143,6 +144,12 @@ def upgrade() -> None:
         _column("version", sa.Integer(), nullable=True),
         _column("unfinished_since", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_stacks"),
+    )
+    op.create_table(
+        "marks",
+        _column("name", sa.Text()),
+        _column("value", sa.Text()),
+        sa.PrimaryKeyConstraint("name", name="pk_marks"),
     )
     op.create_table(
         "workers",
@@ -161,6 +168,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them, each before what it refers to."""
     for table in (
+        "marks",
         "workers",
         "stacks",
         "mails",

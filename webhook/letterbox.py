@@ -1,0 +1,136 @@
+"""Letters from the moment they are owed to the moment a mail server takes them: one for each cause.
+
+A letter is owed before the change that it tells of, so that a crash can't lose it, and sent after the change is done,
+so that it never tells what is not so yet. It keeps the facts of its time: what comes later does not change it.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from registry.wishes import Mail, MailKind
+from webhook.database.customers import find_by_stripe_customer
+from webhook.database.ledger import LedgerKind, append
+from webhook.database.mails import (
+    MailRecord,
+    begin_mail,
+    claim_mail,
+    forgive_mail,
+    give_back_mail,
+    mark_sent,
+    owed_mails,
+)
+from webhook.mail.letters import write
+from webhook.mail.post import Post
+
+log = structlog.get_logger("worker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letterbox:
+    """What sending letters needs.
+
+    Attributes:
+        engine: The management database.
+        post: The mail server; None where mail is not configured: letters stay owed.
+        sender: Our address.
+        clock: The time, UTC.
+    """
+
+    engine: Engine
+    post: Post | None
+    sender: str
+    clock: Callable[[], datetime]
+
+    @contextmanager
+    def owed(
+        self,
+        mails: Sequence[Mail],
+        *,
+        customer_id: str | None,
+        stripe_customer: str,
+        facts: Callable[[Mail], Mapping[str, object]],
+    ) -> Generator[None]:
+        """Owe letters before the change that they tell of; forgive them where it is not made.
+
+        Args:
+            mails: Which ones; those that were owed before are not owed again.
+            customer_id: About whose instance.
+            stripe_customer: To whom.
+            facts: What each one's text tells.
+        """
+        new: list[str] = []
+        with Session(self.engine) as session, session.begin():
+            for mail in mails:
+                owed = claim_mail(
+                    session,
+                    mail.cause,
+                    template=str(mail.kind),
+                    customer_id=customer_id,
+                    now=self.clock(),
+                    stripe_customer=stripe_customer,
+                    facts=facts(mail),
+                )
+                if owed:
+                    new.append(mail.cause)
+        try:
+            yield
+        except Exception:
+            with Session(self.engine) as session, session.begin():
+                for cause in new:
+                    forgive_mail(session, cause)
+            raise
+
+    def send(self, customer_id: str, event_id: str | None) -> None:
+        """Send what a customer is owed, also of a try that was cut off; what no server takes stays owed."""
+        if self.post is None:
+            return
+        with Session(self.engine) as session:
+            letters = [(each, _address(session, each)) for each in owed_mails(session, customer_id)]
+            session.expunge_all()
+        for letter, to in letters:
+            if to is None:
+                log.warning("letter without an address", customer=customer_id, letter=letter.template)
+            else:
+                self._send(self.post, letter, to, event_id)
+
+    def _send(self, post: Post, letter: MailRecord, to: str, event_id: str | None) -> None:
+        """Send a letter once: it is begun before, so that a crash in between can't send it twice."""
+        message = write(MailKind(letter.template), to=to, sender=self.sender, cause=letter.cause, facts=letter.facts)
+        with Session(self.engine) as session, session.begin():
+            if not begin_mail(session, letter.cause, now=self.clock()):
+                return
+        try:
+            post.send(message)
+        except (OSError, smtplib.SMTPException) as error:
+            log.warning("letter not taken", customer=letter.customer_id, letter=letter.template, error=str(error))
+            with Session(self.engine) as session, session.begin():
+                give_back_mail(session, letter.cause)
+            return
+        with Session(self.engine) as session, session.begin():
+            mark_sent(session, letter.cause, now=self.clock())
+            append(
+                session,
+                LedgerKind.MAIL,
+                letter.template,
+                at=self.clock(),
+                customer_id=letter.customer_id,
+                cause=event_id,
+                detail={"cause": letter.cause},
+            )
+
+
+def _address(session: Session, letter: MailRecord) -> str | None:
+    """Return where a letter goes to: looked up now, for it is kept in one place only."""
+    if letter.stripe_customer is None:
+        return None
+    person = find_by_stripe_customer(session, letter.stripe_customer)
+    return None if person is None else person.email
