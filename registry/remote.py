@@ -62,11 +62,12 @@ class Wire:
         ref = f"refs/hosting/incoming/{branch}"
         options = ("--quiet", "--no-tags", "--no-write-fetch-head")
         status, said = self._git(clone, "fetch", *options, "--", self.address, f"+refs/heads/{branch}:{ref}")
-        if status != 0 and self._is_absent(clone, branch):
+        if status > 0 and self._is_absent(clone, branch):
+            _run(clone, {}, self._remote.seconds, "update-ref", "-d", ref)
             return None
         self._away_until = 0.0 if status == 0 else time.monotonic() + PAUSE_SECONDS
         if status != 0:
-            raise RemoteError(f"{self.address} is away: {said}")
+            raise RemoteError(f"{self.address} can't be reached: {said}")
         return _run(clone, {}, self._remote.seconds, "rev-parse", ref)[1]
 
     def push(self, clone: Path, commit: str, branch: str) -> None:

@@ -228,6 +228,7 @@ def test_a_withdrawn_proposal_is_gone(store: RegistryStore, path: Path, shared: 
     again = propose(store)
     assert again is not None
     assert again.is_new
+    assert git(shared.parent, "rev-parse", BRANCH).strip() == again.commit
 
 
 def test_somebody_may_commit_between_our_look_and_our_withdrawal(

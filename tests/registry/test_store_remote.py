@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import base64
 import re
 import signal
 import socket
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from registry.cells import Cell
 from registry.customers import Registry
@@ -20,6 +21,7 @@ from registry.edits import update
 from registry.errors import RegistryError
 from registry.store import Moved, RegistryStore, Remote
 from tests.registry.clones import TEXT, begin, committed, field, git, log, opened, run, why
+from tests.registry.git_server import git_server
 
 ORIGIN = Remote(address="origin")
 PRO = TEXT.replace("plan: team", "plan: pro")
@@ -98,7 +100,7 @@ def clean(path: Path) -> bool:
     )
 
 
-def meanwhile(text: str, action: Callable[[], object], **changes: object) -> Callable[[str, Registry], str]:
+def meanwhile(action: Callable[[], object], **changes: object) -> Callable[[str, Registry], str]:
     """Return an operation during whose first run somebody does something."""
     seen: list[str] = []
 
@@ -108,7 +110,6 @@ def meanwhile(text: str, action: Callable[[], object], **changes: object) -> Cal
         seen.append(before)
         return update(before, "c-one", **changes)
 
-    assert text
     return operation
 
 
@@ -141,7 +142,7 @@ def test_a_rejected_push_is_made_again(theirs: str, store: RegistryStore, path: 
         "the same customer": TEXT.replace(*SUSPENDED),
         "the same field": TEXT.replace("plan: team", "plan: personal"),
     }[theirs]
-    operation = meanwhile(by_ada, lambda: push(ada, by_ada), plan="pro")
+    operation = meanwhile(lambda: push(ada, by_ada), plan="pro")
     commit = store.edit(operation, why("Upgrade"))
     expected = re.sub("plan: (team|personal)", "plan: pro", by_ada, count=1)
     assert committed(shared, "main") == expected == path.read_text(encoding="utf-8")
@@ -154,7 +155,7 @@ def test_an_edit_that_others_made_meanwhile_is_not_made_twice(
     store: RegistryStore, path: Path, ada: Path, shared: Path
 ) -> None:
     """The second run of the operation finds nothing to change: there is no commit."""
-    assert store.edit(meanwhile(PRO, lambda: push(ada, PRO), plan="pro"), why("Upgrade")) is None
+    assert store.edit(meanwhile(lambda: push(ada, PRO), plan="pro"), why("Upgrade")) is None
     assert log(path) == ["By Ada", "Begin"]
     assert committed(shared, "main") == PRO == path.read_text(encoding="utf-8")
 
@@ -164,7 +165,7 @@ def test_an_edit_that_is_refused_on_their_text_is_not_pushed(
 ) -> None:
     """Somebody takes the name meanwhile: the edit is refused, nothing of it is anywhere."""
     taken = TEXT.replace("birch", "cobalt")
-    operation = meanwhile(taken, lambda: push(ada, taken), subdomain="cobalt")
+    operation = meanwhile(lambda: push(ada, taken), subdomain="cobalt")
     with pytest.raises(RegistryError, match="`cobalt` belongs to customers/c-one already"):
         store.edit(operation, why("Rename"))
     assert committed(shared, "main") == taken == path.read_text(encoding="utf-8")
@@ -182,7 +183,7 @@ def test_a_remote_that_is_away_is_caught_up_with(
     assert store.edit(field(status="suspended"), why("Suspend")) is not None
     assert log(path) == ["Suspend", "Upgrade", "Begin"]
     assert len(said) == 1  # it is not tried again at once
-    assert "origin is away: " in said[0]
+    assert "origin can't be reached: " in said[0]
     assert store.trouble == said[0]
     assert store.sync() is None
     back(gone)
@@ -224,6 +225,42 @@ def test_a_remote_that_declines_is_told_of(store: RegistryStore, path: Path, sha
     assert store.sync() is None
     assert git(shared.parent, "rev-parse", "main").strip() == commit
     assert store.trouble is None
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_token_opens_the_remote_and_is_nowhere(
+    named: bool, path: Path, shared: Path, cells: Mapping[str, Cell], said: list[str]
+) -> None:
+    """Git sends it to the remote; no file of the clone has it, no message, no process's arguments."""
+    token = "ghp_0123456789abcdef"
+    with git_server(shared.parent.parent, token=token) as base:
+        url = f"{base}/remote.git"
+        if named:
+            git(path.parent, "remote", "set-url", "origin", url)
+        remote = Remote(address="origin" if named else url, token=SecretStr(token))
+        store = opened(path, cells, remote=remote, said=said)
+        assert store.edit(field(plan="pro"), why()) is not None
+        assert committed(shared, "main") == PRO
+        assert said == []
+        wrong = opened(path, cells, remote=replace(remote, token=SecretStr("ghp_mistaken")), said=said)
+        assert wrong.edit(field(status="suspended"), why()) is not None
+    assert "can't be reached: " in said[0]
+    assert committed(shared, "main") == PRO
+    files = [each.read_bytes() for each in path.parent.rglob("*") if each.is_file()]
+    hidden = [token, "ghp_mistaken", base64.b64encode(f"x-access-token:{token}".encode()).decode()]
+    assert not [word for word in hidden if word in f"{said} {remote!r}" or any(word.encode() in each for each in files)]
+
+
+def test_a_token_is_not_sent_to_a_host_without_tls(path: Path, cells: Mapping[str, Cell]) -> None:
+    """Nor to any other host than the remote's."""
+    for url, expected in (
+        ("http://git.example.org/a.git", None),
+        ("git@git.example.org:a.git", None),
+        ("https://ada@git.example.org/a.git", "http.https://git.example.org/.extraheader"),
+    ):
+        store = opened(path, cells, remote=Remote(address=url, token=SecretStr("ghp_0123456789abcdef")))
+        assert store._wire is not None
+        assert store._wire._variables(path.parent).get("GIT_CONFIG_KEY_0") == expected
 
 
 def test_an_empty_remote_is_filled(tmp_path: Path, cells: Mapping[str, Cell], said: list[str]) -> None:
@@ -535,5 +572,3 @@ def test_a_commit_without_a_sound_registry_is_refused(
     with pytest.raises(RegistryError, match=words):
         store.at(broken)
     assert path.read_text(encoding="utf-8") == TEXT
-    assert subprocess.run(["git", "diff", "--quiet"], cwd=path.parent, check=False).returncode == 0
-    assert os.environ["GIT_CONFIG_GLOBAL"] == os.devnull
