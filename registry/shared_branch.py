@@ -45,9 +45,9 @@ class SharedBranch:
 
     def receive(self, history: History, *, patient: bool = False) -> bool:
         """Bring the branch to where the remote's is, ours after it; return whether the remote answered."""
-        self._moves.look(history.head())
         if self._wire is None or (self._wire.rests and not patient):
             return False
+        self._moves.look(history.head())
         branch = self._branch(history)
         try:
             theirs = self._wire.fetch(history.clone, branch)
@@ -86,11 +86,22 @@ class SharedBranch:
                 put(ready, self._path, instead_of=before)
         history.go_to(target)
 
+    def send(self, history: History) -> None:
+        """Push what the remote has not, unless another is faster: then it is for the next time.
+
+        Raises:
+            RegistryError: somebody committed a registry that is refused.
+        """
+        head = history.head()
+        if head != history.tip(f"refs/hosting/shared/{history.branch}"):
+            self._check(history.text_at(head))
+            self.push(history, head)
+
     def push(self, history: History, commit: str) -> bool:
         """Push a commit; return False where others were faster. Where the remote is away or declines, that is told."""
-        branch = self._branch(history)
-        if self._wire is None or commit == history.tip(f"refs/hosting/shared/{branch}"):
+        if self._wire is None:
             return True
+        branch = self._branch(history)
         try:
             self._wire.push(history.clone, commit, branch)
         except RemoteError as error:

@@ -185,14 +185,14 @@ class RegistryStore:
             How somebody else moved the branch since this process looked last (or since that commit).
 
         Raises:
-            RegistryError: what the remote has is refused or conflicts with what was not pushed; the clone stays
-                as it is, for a person to mend.
+            RegistryError: what the remote has, or what would be pushed, is refused, or they conflict; both stay as
+                they are, for a person to mend.
         """
         with self._lock(), open_history(self._path, self._branch) as history:
             if history is None:
                 return None
             if self._shared.receive(history, patient=True):
-                self._shared.push(history, history.head())
+                self._shared.send(history)
             return self._moves.take(history.head(), since)
 
     def head(self) -> str | None:

@@ -398,6 +398,19 @@ def test_a_broken_edit_by_hand_stops_what_the_remote_has(store: RegistryStore, p
     assert log(path) == ["Begin"]
 
 
+def test_a_commit_by_hand_is_pushed_if_it_is_sound(store: RegistryStore, path: Path, shared: Path) -> None:
+    """A look shares what a person committed in the clone; what the rules refuse stays here, for that person to mend."""
+    path.write_text(TEXT.replace("plan: team", "plan: gold"), encoding="utf-8")
+    git(path.parent, "commit", "--quiet", "-am", "Break")
+    with pytest.raises(RegistryError, match=r"customers/c-one/plan \(line 5\)"):
+        store.sync()
+    assert log(shared) == ["Begin"]
+    path.write_text(PRO, encoding="utf-8")
+    git(path.parent, "commit", "--quiet", "-am", "Mend")
+    store.sync()
+    assert log(shared) == ["Mend", "Break", "Begin"]
+
+
 def test_uncommitted_changes_of_other_files_are_not_overwritten(store: RegistryStore, path: Path, ada: Path) -> None:
     """Where the remote's commit changes a file that a person changes too, nothing is taken over, and that is said."""
     (ada.parent / "notes.txt").write_text("two\n", encoding="utf-8")
