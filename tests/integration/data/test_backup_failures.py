@@ -196,6 +196,19 @@ def test_a_database_that_is_damaged(premises: Premises) -> None:
     assert "secret" not in text
 
 
+@pytest.mark.parametrize(
+    "lie", ["set -- -cf - manifest.json", "echo '{}' >manifest.json"], ids=["no database", "another manifest"]
+)
+def test_a_tar_that_says_it_is_done(premises: Premises, lie: str) -> None:
+    """And left the database out, or packed something else: the archive is whole, and not what the instance has."""
+    script = f"#!/bin/sh\\n{lie}\\nexec busybox tar \\"$@\\"\\n"
+    file = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER root\n"
+    file += f'RUN rm /usr/bin/tar && printf "{script}" >/usr/bin/tar && chmod 755 /usr/bin/tar\nUSER 1001:1001\n'
+    image = premises.yard.image(file.replace("$@", "\\$@"), premises.image)
+    text = refused(premises, replace(noise(premises, 1), image=image))
+    assert "it does not hold what the instance has" in text
+
+
 def test_a_volume_that_is_not_there(premises: Premises) -> None:
     """Is not made; an image that is not there is not pulled."""
     assert "has no volume" in refused(premises, premises.nothing())
