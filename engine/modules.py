@@ -67,6 +67,13 @@ ACTIONLINT = Module(
     minutes=0.3,
 )
 """Checks the GitHub workflows; the PyPI package of that name downloads its program."""
+STRIPE_MOCK = Module(
+    folder="stripe-mock",
+    program="stripe-mock",
+    package="github.com/stripe/stripe-mock",
+    minutes=0.5,
+)
+"""Holds the requests that we make to Stripe's own description of its API; for the tests only."""
 
 PLUGINS = {"docker": "5.2.0", "hcloud": "1.43.3"}
 """Provider plugins that the engine needs besides the ones that the local cloud stands in for, with their versions."""
