@@ -11,6 +11,7 @@ from demo.down import remove_caches, take_down
 from demo.processes import StartError
 from demo.say import say
 from demo.sign_up import SignUpError
+from demo.stripe_account import AccountError
 from demo.up import DemoError, bring_up
 from engine.go import BuildError
 
@@ -22,7 +23,7 @@ def up(image: str | None = typer.Option(None, envvar="MARKITUP_IMAGE", help="Ano
     """Bring everything up, check every customer through Caddy, and print where they answer."""
     try:
         sound = bring_up(image)
-    except (NoDockerError, StartError, BuildError, DemoError, SignUpError) as error:
+    except (NoDockerError, StartError, BuildError, DemoError, AccountError, SignUpError) as error:
         say(f"[red]{error}[/red]")
         raise typer.Exit(1) from None
     if not sound:

@@ -89,7 +89,11 @@ def missing_secrets() -> dict[str, str]:
 
 
 def write_environment(
-    endpoints: Endpoints, engine: Mapping[str, str], previous: Mapping[str, str], webhook_secret: str
+    endpoints: Endpoints,
+    engine: Mapping[str, str],
+    previous: Mapping[str, str],
+    webhook_secret: str,
+    webhook_url: str,
 ) -> dict[str, str]:
     """Write and return the variables with which `pulumi`, `hosting` and the services work on the demo."""
     mail_host, _, mail_port = endpoints.mail.partition(":")
@@ -110,6 +114,7 @@ def write_environment(
         "HOSTING_STRIPE_WEBHOOK_SECRETS": webhook_secret,
         "HOSTING_STRIPE_API_KEY": STRIPE_API_KEY,
         "HOSTING_STRIPE_API_URL": endpoints.stripe,
+        "HOSTING_STRIPE_WEBHOOK_URL": webhook_url,
         "HOSTING_SMTP_HOST": mail_host,
         "HOSTING_SMTP_PORT": mail_port,
         "HOSTING_SMTP_TLS": "none",

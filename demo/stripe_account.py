@@ -1,4 +1,4 @@
-"""The demo's account at the simulated Stripe: prices, and the endpoint that gets its events."""
+"""The demo's account at the simulated Stripe: made by what `hosting stripe sync` is made of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 from stripe import StripeClient
 
+from demo.say import say
 from localcloud.serve import Endpoints
-from registry.plans import PLANS
-from webhook.subscriptions import lookup_key
+from webhook.stripe_catalogue import ENDPOINTS, LAUNCH_CODE, wanted
+from webhook.stripe_differences import differences, ours
+from webhook.stripe_sync import apply, read_account
 
 SECRET = "HOSTING_STRIPE_WEBHOOK_SECRETS"  # noqa: S105 - a variable's name
+
+
+class AccountError(Exception):
+    """The account has something that is in the way; the message says what to do."""
 
 
 def stripe_client(endpoints: Endpoints, api_key: str) -> StripeClient:
@@ -18,36 +24,20 @@ def stripe_client(endpoints: Endpoints, api_key: str) -> StripeClient:
     return StripeClient(api_key, base_addresses={"api": endpoints.stripe})
 
 
-def ensure_account(client: StripeClient, webhook_url: str, previous: Mapping[str, str]) -> str:
-    """Make prices and the endpoint unless they are there; return the endpoint's secret."""
-    _prices(client)
-    there = [each for each in client.v1.webhook_endpoints.list().auto_paging_iter() if each.url == webhook_url]
-    if there and previous.get(SECRET):
-        return previous[SECRET]
-    for each in there:  # its secret was told once and is lost
-        client.v1.webhook_endpoints.delete(each.id)
-    made = client.v1.webhook_endpoints.create({"url": webhook_url, "enabled_events": ["*"]})
-    return str(made.secret)
+def ensure_account(client: StripeClient, *, webhook_url: str, portal_url: str, previous: Mapping[str, str]) -> str:
+    """Make the account as the plans say; return the endpoint's secret.
 
-
-def _prices(client: StripeClient) -> None:
-    known = {price.lookup_key for price in client.v1.prices.list({"limit": 100}).auto_paging_iter()}
-    for plan in PLANS.values():
-        wanted = {"month": plan.monthly_cents, "year": plan.yearly_cents}
-        missing = {
-            interval: cents for interval, cents in wanted.items() if lookup_key(plan.name, interval) not in known
-        }
-        if not missing:
-            continue
-        product = client.v1.products.create({"name": f"MarkItUp {plan.name}", "metadata": {"plan": plan.name}})
-        for interval, cents in missing.items():
-            client.v1.prices.create(
-                {
-                    "product": product.id,
-                    "currency": "usd",
-                    "unit_amount": cents,
-                    "recurring": {"interval": "month" if interval == "month" else "year"},
-                    "lookup_key": lookup_key(plan.name, interval),
-                    "metadata": {"plan": plan.name},
-                }
-            )
+    Raises:
+        AccountError: somebody made something by hand that is in the way.
+    """
+    state = read_account(client)
+    if not previous.get(SECRET):
+        for each in ours(state[ENDPOINTS]):  # its secret was told once and is lost
+            client.v1.webhook_endpoints.delete(each["id"])
+        state = {**state, ENDPOINTS: [each for each in state[ENDPOINTS] if each not in ours(state[ENDPOINTS])]}
+    found = differences(state, wanted(webhook_url=webhook_url, portal_url=portal_url, launch_code=LAUNCH_CODE))
+    if found.conflicts:
+        raise AccountError("\n".join([*found.conflicts, "Or begin anew: `make down`, then `make demo`."]))
+    if found.changes:
+        say(f"Stripe: making {len(found.changes)} of products, prices, launch offer, portal and webhook endpoint")
+    return apply(client, found.changes, lambda _: None) or previous[SECRET]

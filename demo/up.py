@@ -80,8 +80,10 @@ def bring_up(image: str | None) -> bool:
     )
     previous = read_variables(ENVIRONMENT)
     stripe = stripe_client(endpoints, settings.STRIPE_API_KEY)
-    secret = ensure_account(stripe, f"http://127.0.0.1:{ports['control']}/webhooks/stripe", previous)
-    variables = settings.write_environment(endpoints, engine.environment(), previous, secret)
+    webhook_url = f"http://127.0.0.1:{ports['control']}/webhooks/stripe"
+    portal_url = f"https://portal.{settings.DOMAIN}/portal"
+    secret = ensure_account(stripe, webhook_url=webhook_url, portal_url=portal_url, previous=previous)
+    variables = settings.write_environment(endpoints, engine.environment(), previous, secret, webhook_url)
     target = Target(
         environment=DEMO_ENVIRONMENT, project=DEMO, settings_file=SETTINGS, variables=variables, pulumi=engine.pulumi
     )

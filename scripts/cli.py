@@ -15,6 +15,7 @@ from scripts.customer import customer
 from scripts.doctor import doctor
 from scripts.history import events, why
 from scripts.review import review
+from scripts.stripe_commands import stripe
 from scripts.update import preview, up
 from stacks.settings import SettingsError
 
@@ -31,6 +32,7 @@ app.command()(doctor)
 app.command()(why)
 app.add_typer(customer, name="customer")
 app.add_typer(events, name="events")
+app.add_typer(stripe, name="stripe")
 
 
 @app.callback()

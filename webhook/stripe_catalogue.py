@@ -21,6 +21,8 @@ PRODUCTS, PRICES, COUPONS, CODES = "products", "prices", "coupons", "promotion_c
 PORTALS, ENDPOINTS = "billing_portal/configurations", "webhook_endpoints"
 RESOURCES = (PRODUCTS, PRICES, COUPONS, CODES, PORTALS, ENDPOINTS)
 CURRENCY = "usd"
+LAUNCH_CODE = "LAUNCH50"
+"""What customers type for the launch offer unless told otherwise."""
 LAUNCH_PERCENT, LAUNCH_CUSTOMERS = 50, 20
 """The launch offer (REQUIREMENTS row 8)."""
 LAUNCH_MONTHS = 12

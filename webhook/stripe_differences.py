@@ -90,8 +90,8 @@ def differences(state: State, parts: Sequence[Part]) -> Differences:
     after: list[Change] = []
     last: list[Change] = []
     for part in parts:
-        ours = [each for each in state[part.resource] if _is(each, part.name)]
-        fitting = [each for each in ours if not _different(_known(part.fixed, ids), each)]
+        mine = [each for each in state[part.resource] if _is(each, part.name)]
+        fitting = [each for each in mine if not _different(_known(part.fixed, ids), each)]
         chosen = min(fitting, key=_rank, default=None)
         if chosen is not None:
             ids[part.name] = chosen["id"]
@@ -99,7 +99,7 @@ def differences(state: State, parts: Sequence[Part]) -> Differences:
         (last if part.resource == ENDPOINTS else during).extend(made)
         if part.resource == ENDPOINTS and chosen is None:
             continue  # the old one serves until the new one's secret is in place; the next run switches it off
-        former = (each for each in ours if each is not chosen)
+        former = (each for each in mine if each is not chosen)
         (before if part.resource == CODES else after).extend(_off(part.name, part.resource, former))
     before.extend(_gone(state, parts, CODES))
     after.extend(change for resource in (PRICES, PRODUCTS) for change in _gone(state, parts, resource))
@@ -123,10 +123,15 @@ def resolved(value: Any, ids: Mapping[str, str]) -> Any:  # noqa: ANN401 - any t
     return [resolved(each, ids) for each in value] if isinstance(value, list | tuple) else value
 
 
+def ours(things: Iterable[Raw]) -> list[Raw]:
+    """Return those of an account's objects that we made."""
+    return [each for each in things if _ours(each)]
+
+
 def portal_configuration(configurations: Sequence[Raw]) -> str | None:
     """Return the id of our billing portal's configuration among an account's; None before the first sync."""
-    ours = [each for each in configurations if _is(each, "portal") and each["active"]]
-    return str(min(ours, key=_rank)["id"]) if ours else None
+    found = [each for each in configurations if _is(each, "portal") and each["active"]]
+    return str(min(found, key=_rank)["id"]) if found else None
 
 
 def _changed(part: Part, chosen: Raw | None, ids: Mapping[str, str], state: State) -> Iterator[Change]:
