@@ -1,26 +1,28 @@
-"""``hosting customer``: each command is a registry edit, its commit, an update of the one cell, and a look."""
+"""``hosting customer``: each command tells Stripe, edits the registry, commits, updates the one cell, and looks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from getpass import getuser
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from registry import edits
-from registry.customers import QUARANTINE_DAYS, RUNNING, Customer, Registry, Status
+from registry.customers import QUARANTINE_DAYS, Customer, Registry, Status
 from registry.ids import new_customer_id
 from registry.lifecycle import GRACE_DAYS
 from registry.placement import place
 from registry.plans import PLANS
-from registry.store import Provenance
 from scripts.context import Context, today
-from scripts.report import print_results
-from scripts.terminal import confirm, context_of, print_json, refuse, results, say
-from webhook.probe import HEALTHY_WITHIN_SECONDS
+from scripts.customer_edit import MakeOrder, apply_edit, change_customer, find_customer
+from scripts.terminal import confirm, context_of, print_json, refuse, results
+from webhook import stripe_orders
+from webhook.subscriptions import Account
+
+if TYPE_CHECKING:
+    from stripe import StripeClient
 
 customer = typer.Typer(no_args_is_help=True, help="Add, change, list and remove customers.")
 
@@ -28,6 +30,9 @@ Id = Annotated[str, typer.Argument(help="Customer id or subdomain.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
 NoUp = Annotated[bool, typer.Option("--no-up", help="Edit and commit only; `hosting up` applies it later.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+RegistryOnly = Annotated[
+    bool, typer.Option("--registry-only", help="Do not tell Stripe; the next look at a paid subscription undoes it.")
+]
 
 
 @customer.command("list")
@@ -49,7 +54,7 @@ def list_customers(command: typer.Context, *, as_json: AsJson = False) -> None:
 def show(command: typer.Context, who: Id, *, as_json: AsJson = False) -> None:
     """Show one customer, and whether the instance answers."""
     context = context_of(command)
-    customer_id, entry = _find(context.store().read(), who)
+    customer_id, entry = find_customer(context.store().read(), who)
     answer = context.probe().ask(context.settings.url_of(entry))
     data = {
         **_as_data(context, customer_id, entry),
@@ -87,7 +92,7 @@ def add(
         entry = Customer.model_validate({**values, "region": region})
         return edits.add(text, customer_id, entry)
 
-    _apply(context, customer_id, f"Add {customer_id} ({subdomain}, {plan})", operation, update=not no_up)
+    apply_edit(context, customer_id, f"Add {customer_id} ({subdomain}, {plan})", operation, update=not no_up)
 
 
 @customer.command("plan")
@@ -96,36 +101,86 @@ def change_plan(
     who: Id,
     plan: Annotated[str, typer.Argument(help=f"One of {', '.join(PLANS)}.")],
     *,
+    registry_only: RegistryOnly = False,
     no_up: NoUp = False,
 ) -> None:
-    """Change the plan; the data stays, the container is exchanged once the new one is healthy."""
+    """Change the plan and its price; the data stays, the container is exchanged once the new one is healthy."""
     if plan not in PLANS:
         raise typer.BadParameter(f"one of {', '.join(PLANS)}", param_hint="PLAN")
-    _change(command, who, f"to plan {plan}", {"plan": plan}, update=not no_up)
+
+    def order(client: StripeClient, account: Account) -> stripe_orders.Order:
+        return stripe_orders.plan_change(client, account, plan)
+
+    change_customer(
+        context_of(command),
+        who,
+        f"to plan {plan}",
+        {"plan": plan},
+        order=order,
+        registry_only=registry_only,
+        update=not no_up,
+    )
 
 
 @customer.command()
-def suspend(command: typer.Context, who: Id, *, no_up: NoUp = False) -> None:
-    """Stop the instance; data and address are kept."""
-    _change(command, who, "suspended", {"status": "suspended"}, update=not no_up)
+def suspend(command: typer.Context, who: Id, *, registry_only: RegistryOnly = False, no_up: NoUp = False) -> None:
+    """Stop the instance and pause the collection; data and address are kept."""
+    change_customer(
+        context_of(command),
+        who,
+        "suspended",
+        {"status": "suspended"},
+        order=_by(stripe_orders.suspension),
+        registry_only=registry_only,
+        update=not no_up,
+    )
 
 
 @customer.command()
-def resume(command: typer.Context, who: Id, *, no_up: NoUp = False) -> None:
-    """Bring a suspended customer back, or one in its grace period."""
+def resume(command: typer.Context, who: Id, *, registry_only: RegistryOnly = False, no_up: NoUp = False) -> None:
+    """Bring a suspended customer back and end the pause of the collection.
+
+    Also one in its grace period, unless its subscription has ended: then only a new one does.
+    """
     context = context_of(command)
-    _, entry = _find(context.store().read(), who)
+    _, entry = find_customer(context.store().read(), who)
     if entry.status is Status.PURGING:
         raise refuse(f"{who} is being purged: its volume may be gone already. Restore from a backup instead.")
-    _change(command, who, "resumed", {"status": "active", "delete_after": None}, update=not no_up)
+    change_customer(
+        context,
+        who,
+        "resumed",
+        {"status": "active", "delete_after": None},
+        order=_by(stripe_orders.resumption),
+        registry_only=registry_only,
+        update=not no_up,
+    )
 
 
 @customer.command()
-def remove(command: typer.Context, who: Id, *, yes: Yes = False, no_up: NoUp = False) -> None:
-    """Begin the grace period: the instance stops, the data is kept until it is purged. `resume` undoes it."""
+def remove(
+    command: typer.Context, who: Id, *, yes: Yes = False, registry_only: RegistryOnly = False, no_up: NoUp = False
+) -> None:
+    """Cancel the subscription and begin the grace period: the instance stops, the data is kept until it is purged.
+
+    A new subscription undoes it, or `resume` where there was none.
+    """
     last_day = today() + timedelta(days=GRACE_DAYS)
-    confirm(f"{who} stops answering now; its data may be purged after {last_day}. Remove it?", yes=yes)
-    _change(command, who, "removed", {"status": "deleting", "delete_after": last_day}, update=not no_up)
+
+    def ask(money: str) -> None:
+        says = f"{who} stops answering now; its data may be purged after {last_day}."
+        confirm(f"{says}{f' {money}' if money else ''} Remove it?", yes=yes)
+
+    change_customer(
+        context_of(command),
+        who,
+        "removed",
+        {"status": "deleting", "delete_after": last_day},
+        order=_by(stripe_orders.removal),
+        registry_only=registry_only,
+        update=not no_up,
+        ask=ask,
+    )
 
 
 @customer.command()
@@ -140,7 +195,7 @@ def purge(
 ) -> None:
     """Delete a removed customer's data for good, then its entry; its name goes into quarantine."""
     context = context_of(command)
-    customer_id, entry = _find(context.store().read(), who)
+    customer_id, entry = find_customer(context.store().read(), who)
     if entry.status not in {Status.DELETING, Status.PURGING}:
         raise refuse(f"{who} is {entry.status}. Fix: `hosting customer remove {who}` first.")
     if entry.delete_after is not None and entry.delete_after >= today() and not before_time:
@@ -153,54 +208,12 @@ def purge(
         ("Forget", lambda text, _: edits.remove(text, customer_id, quarantine_until=until)),
     )
     for verb, operation in steps:
-        _apply(context, customer_id, f"{verb} {customer_id}", operation, update=True)
+        apply_edit(context, customer_id, f"{verb} {customer_id}", operation, update=True)
 
 
-def _change(command: typer.Context, who: str, what: str, changes: dict[str, object], *, update: bool) -> None:
-    context = context_of(command)
-    customer_id, _ = _find(context.store().read(), who)
-    _apply(
-        context,
-        customer_id,
-        f"{customer_id} {what}",
-        lambda text, _: edits.update(text, customer_id, **changes),
-        update=update,
-    )
-
-
-def _apply(
-    context: Context, customer_id: str, summary: str, operation: Callable[[str, Registry], str], *, update: bool
-) -> None:
-    """Edit, commit, update the one cell, look whether it answers."""
-    store = context.store()
-    before = store.read().customers.get(customer_id)
-    commit = store.edit(operation, Provenance(summary=summary, customer_id=customer_id, actor=getuser()))
-    after = store.read().customers.get(customer_id)
-    say(f"{context.registry_file}: {f'commit {commit[:10]}' if commit else 'nothing to change'}")
-    entry = after or before
-    if not update or entry is None:
-        return
-    results = context.deployer(say).up([entry.cell], platform=False)
-    print_results(results)
-    if any(result.error is not None for result in results):
-        raise refuse("The registry is changed, the cell is not. Fix the reason, then `hosting up` applies it.")
-    if after is not None and after.status in RUNNING:
-        _wait(context, after)
-
-
-def _wait(context: Context, entry: Customer) -> None:
-    url = context.settings.url_of(entry)
-    answer = context.probe().wait(url, seconds=HEALTHY_WITHIN_SECONDS)
-    if not answer.healthy:
-        raise refuse(f"{url} does not answer within {HEALTHY_WITHIN_SECONDS:.0f} s: {answer.detail}")
-    say(f"{url} is healthy")
-
-
-def _find(registry: Registry, who: str) -> tuple[str, Customer]:
-    for customer_id, entry in registry.customers.items():
-        if who in {customer_id, entry.subdomain}:
-            return customer_id, entry
-    raise refuse(f"There is no customer {who}. `hosting customer list` shows all.")
+def _by(made: Callable[[Account], stripe_orders.Order]) -> MakeOrder:
+    """Return what makes an order for which Stripe has not to be asked more."""
+    return lambda _, account: made(account)
 
 
 def _as_data(context: Context, customer_id: str, entry: Customer) -> dict[str, str]:
