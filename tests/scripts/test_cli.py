@@ -191,7 +191,7 @@ def test_every_command_has_help(hosting: Hosting) -> None:
     """`--help` works everywhere and says something."""
     commands = ("up", "preview", "doctor", "customer")
     customer = ("list", "show", "add", "plan", "suspend", "resume", "remove", "purge")
-    for argv in [(name,) for name in commands] + [("customer", name) for name in customer]:
+    for argv in [(name,) for name in commands] + [("customer", name) for name in customer] + [("stripe", "sync")]:
         code, out, _ = hosting(*argv, "--help")
         assert code == 0
         assert f"hosting {argv[0]}" in out
