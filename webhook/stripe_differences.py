@@ -128,12 +128,6 @@ def ours(things: Iterable[Raw]) -> list[Raw]:
     return [each for each in things if _ours(each)]
 
 
-def portal_configuration(configurations: Sequence[Raw]) -> str | None:
-    """Return the id of our billing portal's configuration among an account's; None before the first sync."""
-    found = [each for each in configurations if _is(each, "portal") and each["active"]]
-    return str(min(found, key=_rank)["id"]) if found else None
-
-
 def _changed(part: Part, chosen: Raw | None, ids: Mapping[str, str], state: State) -> Iterator[Change]:
     """Yield the change that makes a part, or brings it up to date."""
     params = _known(part.params, ids)

@@ -59,9 +59,7 @@ class PromotionCodes(Resource):
         """Return a promotion code's fields; the code is made up if it isn't given."""
         coupon = self.account.need("coupon", params["promotion"].get("coupon", ""), "promotion[coupon]")
         code = params.get("code") or self.account.new_id("", 8).upper()
-        for each in self.account.all("promotion_code"):
-            if each["code"].lower() == code.lower() and each["active"]:
-                raise invalid(f"An active promotion code with `code: {code}` already exists.", "code")
+        self._refuse_namesake(code)
         most = params.get("max_redemptions")
         if most and coupon["max_redemptions"] and most > coupon["max_redemptions"]:
             raise invalid("max_redemptions can't be above the coupon's.", "max_redemptions")
@@ -75,6 +73,19 @@ class PromotionCodes(Resource):
             "promotion": {"coupon": coupon["id"], "type": "coupon"},
             "metadata": params.get("metadata") or {},
         }
+
+    def apply(self, thing: Thing, params: Thing) -> None:
+        """Change a code; it can be switched on while nothing else has its name and its coupon is good."""
+        if params.get("active") and not thing["active"]:
+            self._refuse_namesake(thing["code"])
+            if not self.account.need("coupon", thing["promotion"]["coupon"])["valid"]:
+                raise invalid("This promotion code can't be activated as its coupon is no longer valid.", "active")
+        thing.update(params)
+
+    def _refuse_namesake(self, code: str) -> None:
+        for each in self.account.all("promotion_code"):
+            if each["code"].lower() == code.lower() and each["active"]:
+                raise invalid(f"An active promotion code with `code: {code}` already exists.", "code")
 
     def choose(self, thing: Thing, params: Thing) -> bool:
         """Return whether the list wants a code; codes are compared without regard to case."""
@@ -113,14 +124,15 @@ def usable(account: Account, wish: Thing, param: str = "discounts") -> tuple[Thi
 
 def redeem(account: Account, coupon: Thing, promotion: Thing | None, customer: str, **where: object) -> Thing:
     """Use a coupon up by one and return the discount."""
+    valid = True
     for thing, kind in ((coupon, "coupon"), (promotion, "promotion_code")):
         if thing is None:
             continue
         used = {**thing, "times_redeemed": thing["times_redeemed"] + 1}
         if kind == "coupon":
-            used["valid"] = _has_room(used, account.now(), "redeem_by")
-        else:
-            used["active"] = used["active"] and _has_room(used, account.now(), "expires_at")
+            valid = used["valid"] = _has_room(used, account.now(), "redeem_by")
+        else:  # active only as long as its coupon is good: https://docs.stripe.com/api/promotion_codes/object
+            used["active"] = valid and used["active"] and _has_room(used, account.now(), "expires_at")
         account.change(used, f"{kind}.updated")
     end = None
     if coupon["duration"] == "repeating":

@@ -184,11 +184,14 @@ def test_the_launch_coupon_is_for_the_first_twenty(world: World) -> None:
         assert subscription.latest_invoice.amount_paid == 399, number
     used = world.v1.coupons.retrieve("launch")
     assert (used.times_redeemed, used.valid) == (20, False)
-    assert world.v1.promotion_codes.retrieve(code.id).times_redeemed == 20
+    used_code = world.v1.promotion_codes.retrieve(code.id)
+    assert (used_code.times_redeemed, used_code.active) == (20, False)
+    with pytest.raises(stripe.InvalidRequestError, match="no longer valid"):
+        world.v1.promotion_codes.update(code.id, {"active": True})
     session = world.checkout(price, allow_promotion_codes=True)
     refused = world.press(session.url, "pay", promotion_code="LAUNCH")
     assert refused.status_code == 400
-    assert "Coupon expired" in refused.text
+    assert "This code is invalid." in refused.text
     assert len(world.v1.customers.list({"limit": 100}).data) == 20
     assert "invalid" in world.press(session.url, "pay", promotion_code="NOSUCH").text
     assert world.press(session.url, "pay").status_code == 303
@@ -225,6 +228,9 @@ def test_a_coupon_says_what_it_is(world: World) -> None:
         world.v1.promotion_codes.create({"code": "FIVE", "promotion": promotion})
     assert [each.id for each in world.v1.promotion_codes.list({"code": "five"}).data] == [code.id]
     assert world.v1.promotion_codes.update(code.id, {"active": False}).active is False
+    world.v1.promotion_codes.create({"code": "FIVE", "promotion": promotion})
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        world.v1.promotion_codes.update(code.id, {"active": True})
     subscription = world.subscribed(world.price(), discounts=[{"coupon": "five"}])
     assert subscription.latest_invoice.amount_paid == 299
 

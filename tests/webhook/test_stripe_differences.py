@@ -12,8 +12,8 @@ from registry.plans import PLANS
 from tests.localcloud.stripe_world import World, a_world
 from webhook import stripe_catalogue
 from webhook.event_types import API_VERSION, HANDLED
-from webhook.stripe_catalogue import CODES, COUPONS, ENDPOINTS, OURS, PORTALS, PRICES, PRODUCTS, RESOURCES, Part, wanted
-from webhook.stripe_differences import Change, Differences, differences, portal_configuration
+from webhook.stripe_catalogue import CODES, ENDPOINTS, OURS, PORTALS, PRICES, PRODUCTS, RESOURCES, Part, wanted
+from webhook.stripe_differences import Change, Differences, differences
 from webhook.stripe_sync import apply, read_account
 from webhook.subscriptions import reduced
 
@@ -99,8 +99,6 @@ def test_the_portal_lets_customers_do_what_we_want(world: World) -> None:
     assert features.subscription_cancel.mode == "at_period_end"
     assert features.invoice_history.enabled
     assert features.payment_method_update.enabled
-    assert portal_configuration([portal.to_dict()]) == portal.id
-    assert portal_configuration([{**portal.to_dict(), "metadata": {}}]) is None
 
 
 def test_another_amount_is_another_price(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,15 +183,20 @@ def _strangers(world: World, resource: str) -> list[Any]:
     return [each for each in read_account(world.client)[resource] if "managed-by" not in (each.get("metadata") or {})]
 
 
-def test_the_offer_ends_when_it_is_used_up_or_told_to(world: World) -> None:
-    """A used-up code is not made again; another code takes the place of the old one; none switches it off."""
+def test_a_used_up_offer_stays_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last customer switches the code off at Stripe, and no run makes another one."""
+    monkeypatch.setattr(stripe_catalogue, "LAUNCH_CUSTOMERS", 1)
     synchronised(world)
-    (coupon,), (code,) = read_account(world.client)[COUPONS], read_account(world.client)[CODES]
-    world.store.put("stripe/coupon", coupon["id"], {**_stored(world, "coupon", coupon), "valid": False})
-    world.store.put("stripe/promotion_code", code["id"], {**_stored(world, "promotion_code", code), "active": False})
+    world.subscribed(price(world), code=CODE, allow_promotion_codes=True)
+    (code,) = read_account(world.client)[CODES]
+    assert not code["active"]
     assert found(world).changes == ()
-    world.store.put("stripe/coupon", coupon["id"], {**_stored(world, "coupon", coupon), "valid": True})
-    assert names(synchronised(world)) == ["promotion code launch"]
+
+
+def test_the_offer_is_renamed_and_ended(world: World) -> None:
+    """Another code takes the place of the old one, none switches it off, and the first one can come back."""
+    synchronised(world)
+    (code,) = read_account(world.client)[CODES]
     first, second = synchronised(world, "FIRST20")
     assert (first.key, first.params, second.params["code"]) == (code["id"], {"active": False}, "FIRST20")
     (ended,) = synchronised(world, None)
@@ -201,10 +204,6 @@ def test_the_offer_ends_when_it_is_used_up_or_told_to(world: World) -> None:
     assert not any(each["active"] for each in read_account(world.client)[CODES])
     (back,) = synchronised(world)
     assert (back.key, back.params) == (code["id"], {"active": True})
-
-
-def _stored(world: World, kind: str, thing: Any) -> Any:
-    return world.store.get(f"stripe/{kind}", thing["id"])
 
 
 def test_another_coupon_gets_another_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
