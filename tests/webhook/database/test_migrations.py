@@ -129,10 +129,10 @@ def test_two_that_start_at_once(empty_engine: Engine) -> None:
 def test_data_survives_a_second_migration(engine: Engine) -> None:
     """Which every start of the service is."""
     with engine.begin() as connection:
-        connection.execute(text("INSERT INTO reservations VALUES ('acme', 'cs_1', '2026-01-01 00:00:00')"))
+        connection.execute(text("INSERT INTO customers (email, created_at) VALUES ('a@b.c', '2026-01-01 00:00:00')"))
     migrate(engine)
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM reservations")).scalar_one() == 1
+        assert connection.execute(text("SELECT count(*) FROM customers")).scalar_one() == 1
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_look_up_columns_have_indexes(engine: Engine) -> None:
         "events": {"state", "type"},
         "ledger": {"customer_id", "cause_id", "cause_event_id", "kind"},
         "mails": {"customer_id"},
-        "reservations": {"session_id", "expires_at"},
+        "reservations": {"holder", "customer_id", "session_id", "expires_at"},
         "workers": {"seen_at"},
     }
     inspector = inspect(engine)

@@ -269,40 +269,76 @@ def test_pending_events_are_those_that_wait(engine: Engine) -> None:
         assert [each.id for each in events.events_in_state(session, EventState.PARKED)] == ["evt_parked"]
 
 
+def claim(number: int, subdomain: str = "acme") -> reservations.Claim:
+    """Return what one of several visitors asks for."""
+    return reservations.Claim(
+        subdomain=subdomain, holder=f"form-{number}", customer_id=f"c-{number}", idempotency_key=f"key-{number}"
+    )
+
+
 def test_a_name_is_kept_for_one(session: Session) -> None:
-    """For its holder again and again, for another one once it expired or was given up."""
+    """Until it expires or is given up; asking twice changes nothing of what was promised first."""
 
-    def reserve(holder: str, minutes: int) -> bool:
+    def reserve(number: int, minutes: int) -> bool:
         now = NOW + timedelta(minutes=minutes)
-        return reservations.reserve(session, "acme", session_id=holder, now=now, until=now + timedelta(minutes=30))
+        return reservations.reserve(session, claim(number), now=now, until=now + timedelta(minutes=30))
 
-    assert reserve("cs_1", 0)
-    assert reserve("cs_1", 10)
-    assert not reserve("cs_2", 39)
-    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=39)) == "cs_1"
-    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=40)) is None
-    assert reserve("cs_2", 40)
-    reservations.release(session, "cs_1")
-    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=41)) == "cs_2"
-    reservations.release(session, "cs_2")
-    assert reserve("cs_3", 41)
-    reservations.remove_expired(session, now=NOW + timedelta(minutes=70))
-    assert reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=70)) == "cs_3"
-    reservations.remove_expired(session, now=NOW + timedelta(minutes=71))
-    assert reservations.holder_of(session, "acme", now=NOW) is None
+    def holder(minutes: int) -> str | None:
+        return reservations.holder_of(session, "acme", now=NOW + timedelta(minutes=minutes))
+
+    assert reserve(1, 0)
+    assert not reserve(1, 10)
+    assert not reserve(2, 29)
+    assert holder(29) == "form-1"
+    assert holder(30) is None
+    assert reserve(2, 30)
+    found = reservations.reservation_of(session, "form-2", now=NOW + timedelta(minutes=31))
+    assert found is not None
+    assert (found.customer_id, found.idempotency_key, found.session_id) == ("c-2", "key-2", None)
+    reservations.release(session, "c-1")
+    assert holder(31) == "form-2"
+    reservations.release(session, "c-2")
+    assert reserve(3, 31)
+    reservations.remove_expired(session, now=NOW + timedelta(minutes=60))
+    assert holder(60) == "form-3"
+    reservations.remove_expired(session, now=NOW + timedelta(minutes=61))
+    assert holder(0) is None
+
+
+def test_a_form_has_one_name(session: Session) -> None:
+    """The database refuses a second one at the same time."""
+    until = NOW + timedelta(minutes=30)
+    assert reservations.reserve(session, claim(1), now=NOW, until=until)
+    with pytest.raises(IntegrityError), session.begin_nested():
+        reservations.reserve(session, claim(1, "birch"), now=NOW, until=until)
+
+
+def test_a_reservation_with_its_session(session: Session) -> None:
+    """Found by it, kept longer once it is complete; a name that was given up takes no session any more."""
+    until, later = NOW + timedelta(minutes=30), NOW + timedelta(days=7)
+    reservations.reserve(session, claim(1), now=NOW, until=until)
+    assert reservations.attach(session, customer_id="c-1", session_id="cs_1")
+    reservations.release(session, "c-1", only_without_session=True)
+    for status, minutes in (("unpaid", 5), ("paid", 9)):
+        at = NOW + timedelta(minutes=minutes)
+        reservations.complete(session, "cs_1", payment_status=status, now=at, until=later)
+        session.expire_all()
+        found = reservations.reservation_paid_by(session, "cs_1")
+        assert found is not None
+        assert (found.payment_status, found.completed_at) == (status, NOW + timedelta(minutes=5))
+        assert found.expires_at == later
+    reservations.release(session, "c-1")
+    assert reservations.reservation_paid_by(session, "cs_1") is None
+    assert not reservations.attach(session, customer_id="c-1", session_id="cs_2")
 
 
 def test_of_twenty_at_once_one_gets_the_name(engine: Engine) -> None:
     """And is the one that the database names."""
     until = NOW + timedelta(minutes=30)
-    done = at_once(
-        engine,
-        20,
-        lambda session, index: reservations.reserve(session, "acme", session_id=f"cs_{index}", now=NOW, until=until),
-    )
+    done = at_once(engine, 20, lambda session, index: reservations.reserve(session, claim(index), now=NOW, until=until))
     assert sum(map(bool, done)) == 1
     with Session(engine) as session:
-        assert reservations.holder_of(session, "acme", now=NOW) == f"cs_{done.index(True)}"
+        assert reservations.holder_of(session, "acme", now=NOW) == f"form-{done.index(True)}"
 
 
 def test_the_ledger_tells_why(session: Session) -> None:

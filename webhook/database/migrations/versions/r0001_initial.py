@@ -23,7 +23,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "instances": (("cell",), ("owner_id",), ("status",)),
     "ledger": (("cause_event_id",), ("cause_id",), ("customer_id", "id"), ("kind", "ref")),
     "mails": (("claimed_at",), ("customer_id",), ("sent_at",)),
-    "reservations": (("expires_at",), ("session_id",)),
+    "reservations": (("customer_id",), ("expires_at",)),
     "subscriptions": (("current_period_end",), ("customer_id",), ("status",), ("stripe_customer",)),
     "workers": (("seen_at",),),
 }
@@ -104,9 +104,16 @@ def upgrade() -> None:
     op.create_table(
         "reservations",
         _column("subdomain", sa.Text()),
-        _column("session_id", sa.Text()),
+        _column("holder", sa.Text()),
+        _column("customer_id", sa.Text()),
+        _column("idempotency_key", sa.Text()),
+        _column("session_id", sa.Text(), nullable=True),
+        _column("payment_status", sa.Text(), nullable=True),
+        _column("completed_at", MOMENT, nullable=True),
         _column("expires_at", MOMENT),
         sa.PrimaryKeyConstraint("subdomain", name="pk_reservations"),
+        sa.UniqueConstraint("holder", name="uq_reservations_holder"),
+        sa.UniqueConstraint("session_id", name="uq_reservations_session_id"),
     )
     op.create_table(
         "ledger",
