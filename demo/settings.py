@@ -93,7 +93,9 @@ def write_environment(
     engine: Mapping[str, str],
     previous: Mapping[str, str],
     webhook_secret: str,
+    *,
     webhook_url: str,
+    public_url: str,
 ) -> dict[str, str]:
     """Write and return the variables with which `pulumi`, `hosting` and the services work on the demo."""
     mail_host, _, mail_port = endpoints.mail.partition(":")
@@ -115,6 +117,8 @@ def write_environment(
         "HOSTING_STRIPE_API_KEY": STRIPE_API_KEY,
         "HOSTING_STRIPE_API_URL": endpoints.stripe,
         "HOSTING_STRIPE_WEBHOOK_URL": webhook_url,
+        "HOSTING_SECRET_KEY": previous.get("HOSTING_SECRET_KEY") or secrets.token_urlsafe(48),
+        "HOSTING_PUBLIC_URL": public_url,
         "HOSTING_SMTP_HOST": mail_host,
         "HOSTING_SMTP_PORT": mail_port,
         "HOSTING_SMTP_TLS": "none",

@@ -1,72 +1,101 @@
-"""Signs one customer up through Stripe: paid on its page, provisioned by its signed event."""
+"""Signs one customer up as customers do: the form, Stripe's page, and the page that waits until the wiki answers."""
 
 from __future__ import annotations
 
+import re
 import time
+from html import unescape
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx
-from stripe import StripeClient
 
 from demo.say import say
-from registry.customers import Status
 from registry.errors import RegistryError
-from registry.ids import new_customer_id
 from scripts.context import Context
-from webhook.subscriptions import lookup_key
 
-SUBDOMAIN = "glade"
-PLAN = "personal"
+ORDER = {"plan": "personal", "interval": "month", "subdomain": "glade", "email": "glade@example.org"}
 SECONDS = 120.0
+POLL_SECONDS = 0.25
+"""Each visitor may ask 300 times a minute."""
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 
 
 class SignUpError(Exception):
     """The paid customer got no instance in time; the message says where to look."""
 
 
-def sign_up_once(client: StripeClient, context: Context) -> None:
+def sign_up_once(public_url: str, context: Context) -> None:
     """Sign a customer up unless that was done at an earlier run.
+
+    Args:
+        public_url: Where the sign-up pages are.
+        context: The demo.
 
     Raises:
         SignUpError: there is no answering instance in time.
     """
-    if any(entry.subdomain == SUBDOMAIN for entry in context.store().read().customers.values()):
+    try:
+        taken = {entry.subdomain for entry in context.store().read().customers.values()}
+    except RegistryError as error:
+        raise SignUpError(str(error)) from None
+    if ORDER["subdomain"] in taken:
         return
-    say(f"signing {SUBDOMAIN} up through Stripe: checkout, payment, signed event")
-    customer_id = new_customer_id()
-    _pay(client, customer_id)
-    start = time.monotonic()
-    while time.monotonic() - start < SECONDS:
-        try:
-            entry = context.store().read().customers.get(customer_id)
-        except RegistryError:
-            entry = None
-        if entry is not None and entry.status is Status.ACTIVE:
-            answer = context.probe().wait(context.settings.url_of(entry), seconds=30)
-            if answer.healthy:
-                seconds = time.monotonic() - start
-                say(f"[green]{context.settings.url_of(entry)} answers {seconds:.1f} s after the payment[/green]")
-                return
-        time.sleep(0.2)
-    raise SignUpError(
-        f"{SUBDOMAIN} paid and has no answering instance after {SECONDS:.0f} s. Look into .local/demo/logs/worker.log"
-    )
+    say(f"signing {ORDER['subdomain']} up at {public_url}/checkout: form, payment at Stripe, signed event")
+    with httpx.Client(base_url=public_url, timeout=30) as browser:
+        back = pay(order(browser))
+        start = time.monotonic()
+        url = follow(browser, back, seconds=SECONDS)
+        answer = context.probe().wait(url, seconds=30)
+        if not answer.healthy:
+            raise SignUpError(f"{url} is said to be live and does not answer: {answer.detail}")
+        say(f"[green]{url} answers {time.monotonic() - start:.1f} s after the payment[/green]")
 
 
-def _pay(client: StripeClient, customer_id: str) -> None:
-    (price,) = client.v1.prices.list({"lookup_keys": [lookup_key(PLAN, "month")]}).data
-    metadata = {"customer_id": customer_id, "subdomain": SUBDOMAIN}
-    session = client.v1.checkout.sessions.create(
-        {
-            "mode": "subscription",
-            "line_items": [{"price": price.id, "quantity": 1}],
-            "customer_email": "glade@example.org",
-            "success_url": "https://portal.markitup.localhost/welcome",
-            "cancel_url": "https://portal.markitup.localhost/pricing",
-            "metadata": metadata,
-            "subscription_data": {"metadata": metadata},
-        }
-    )
-    page = httpx.post(str(session.url), data={"action": "pay", "name": "Gil Glade"}, timeout=30)
+def order(browser: httpx.Client) -> str:
+    """Fill the form in and send it; return where Stripe takes the money.
+
+    Raises:
+        SignUpError: the order is refused.
+    """
+    form = browser.get("/checkout")
+    hidden = {name: unescape(value) for name, value in HIDDEN.findall(form.text)}
+    sent = browser.post("/checkout", data=hidden | ORDER)
+    if sent.status_code != HTTPStatus.SEE_OTHER:
+        problems = [unescape(text) for text in re.findall(r'-problem">([^<]+)<', sent.text)]
+        raise SignUpError(f"/checkout answered {sent.status_code}: {' '.join(problems) or sent.text[:500]}")
+    return sent.headers["Location"]
+
+
+def pay(url: str) -> str:
+    """Pay on the simulated Stripe's page; return where it sends the customer.
+
+    Raises:
+        SignUpError: it does not take the payment.
+    """
+    page = httpx.post(url, data={"action": "pay", "name": "Gil Glade"}, timeout=30)
     if page.status_code != HTTPStatus.SEE_OTHER:
         raise SignUpError(f"the simulated Stripe's page answered {page.status_code}:\n{page.text[:500]}")
+    return page.headers["Location"]
+
+
+def follow(browser: httpx.Client, success_url: str, *, seconds: float) -> str:
+    """Open the success page and ask as it asks, until the wiki is live; return its address.
+
+    Raises:
+        SignUpError: it is not, in time.
+    """
+    browser.get(success_url).raise_for_status()
+    polls = f"{urljoin(success_url, 'progress')}?{urlsplit(success_url).query}"
+    told: dict[str, Any] = {"state": "unknown"}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        told = browser.get(polls).raise_for_status().json()
+        if told["state"] == "live":
+            return str(told["url"])
+        time.sleep(POLL_SECONDS)
+    raise SignUpError(
+        f"{ORDER['subdomain']} paid and is not live after {seconds:.0f} s ({told['state']})."
+        " Look into .local/demo/logs/worker.log"
+    )

@@ -80,10 +80,13 @@ def bring_up(image: str | None) -> bool:
     )
     previous = read_variables(ENVIRONMENT)
     stripe = stripe_client(endpoints, settings.STRIPE_API_KEY)
-    webhook_url = f"http://127.0.0.1:{ports['control']}/webhooks/stripe"
+    public_url = f"http://127.0.0.1:{ports['control']}"
+    webhook_url = f"{public_url}/webhooks/stripe"
     portal_url = f"https://portal.{settings.DOMAIN}/portal"
     secret = ensure_account(stripe, webhook_url=webhook_url, portal_url=portal_url, previous=previous)
-    variables = settings.write_environment(endpoints, engine.environment(), previous, secret, webhook_url)
+    variables = settings.write_environment(
+        endpoints, engine.environment(), previous, secret, webhook_url=webhook_url, public_url=public_url
+    )
     target = Target(
         environment=DEMO_ENVIRONMENT, project=DEMO, settings_file=SETTINGS, variables=variables, pulumi=engine.pulumi
     )
@@ -103,7 +106,7 @@ def bring_up(image: str | None) -> bool:
         raise DemoError(msg)
     write_ca_bundle(client)
     _worker(variables)
-    sign_up_once(stripe, find_context(DEMO_ENVIRONMENT))
+    sign_up_once(variables["HOSTING_PUBLIC_URL"], find_context(DEMO_ENVIRONMENT))
     return check_and_print(find_context(DEMO_ENVIRONMENT))
 
 
@@ -225,6 +228,7 @@ def _write_demo_json(
     document = {
         "registry": str(REGISTRY),
         "database_url": variables["HOSTING_DATABASE_URL"],
+        "checkout_url": f"{variables['HOSTING_PUBLIC_URL']}/checkout",
         "webhook": {"url": f"http://127.0.0.1:{ports['control']}", "secret": secret},
         "localcloud": {
             "hetzner": endpoints.hetzner,

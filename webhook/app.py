@@ -12,37 +12,52 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from stacks.settings import Settings, SettingsError, read_settings
+from webhook.checkout import Checkout, checkout_blueprint
 from webhook.database.engine import open_database
 from webhook.database.schema import database_problem
 from webhook.failures import PROJECT, answer_failures
 from webhook.internal import internal_blueprint
 from webhook.logs import configure_logs, log_requests
 from webhook.metrics import Metrics, measure_requests, metrics_blueprint
+from webhook.pages import Pages, protect
 from webhook.probes import probes_blueprint
 from webhook.registry_view import RegistryView
 from webhook.settings import FileSettings, ServiceSettings, read_service_settings
+from webhook.stripe_checkout import StripeCheckout
 from webhook.stripe_events import Intake, stripe_events_blueprint
 
 
-def create_app(view: RegistryView, *, intake: Intake | None = None) -> Flask:
+def create_app(view: RegistryView, *, intake: Intake | None = None, checkout: Checkout | None = None) -> Flask:
     """Return the application.
 
     Args:
         view: The registry.
         intake: What taking Stripe's events in needs; without it the application answers Caddy's questions only.
+        checkout: What the sign-up pages need; without it there are none.
     """
     app = Flask(__name__)
     log_requests(app)
     answer_failures(app)
     app.register_blueprint(internal_blueprint(view))
-    if intake is None:
-        app.register_blueprint(probes_blueprint(view, None, clock=_now))
-    else:
-        app.register_blueprint(probes_blueprint(view, intake.engine, clock=intake.clock))
+    app.register_blueprint(
+        probes_blueprint(view, None, clock=_now)
+        if intake is None
+        else probes_blueprint(view, intake.engine, clock=intake.clock)
+    )
+    metrics = None
+    if intake is not None:
         metrics = Metrics(intake.engine, clock=intake.clock)
-        measure_requests(app, metrics)
+        measure_requests(app, metrics)  # before what may refuse a request, so that refusals are measured
         app.register_blueprint(metrics_blueprint(metrics))
-        app.register_blueprint(stripe_events_blueprint(intake, metrics))
+    protection = None
+    if checkout is not None:
+        protection = protect(app, checkout.pages)
+        app.register_blueprint(checkout_blueprint(checkout, view, protection))
+    if intake is not None and metrics is not None:
+        events = stripe_events_blueprint(intake, metrics)
+        app.register_blueprint(events)
+        if protection is not None:
+            protection.csrf.exempt(events)  # Stripe signs what it sends
     return app
 
 
@@ -61,7 +76,16 @@ def serve() -> Flask:
     engine = open_database(service.database_url)
     _bring_up_to_date(engine, service.database_url)
     secrets = tuple(secret.get_secret_value() for secret in service.stripe_webhook_secrets)
-    return create_app(view, intake=Intake(engine=engine, secrets=secrets))
+    checkout = Checkout(
+        engine=engine,
+        stripe=StripeCheckout(service.stripe_api_key.get_secret_value(), api_url=service.stripe_api_url),
+        settings=settings,
+        pages=Pages(
+            secret_key=service.secret_key.get_secret_value(),
+            public_url=service.public_url or f"https://portal.{settings.domain}",
+        ),
+    )
+    return create_app(view, intake=Intake(engine=engine, secrets=secrets), checkout=checkout)
 
 
 def _read_all() -> tuple[ServiceSettings, Settings]:

@@ -16,6 +16,8 @@ from webhook.database.engine import parse_url
 DATABASE_FILE = Path(".hosting") / "management.sqlite3"
 """Where the embedded database is, from the settings file's folder."""
 PREFIX = "HOSTING_"
+SHORTEST_KEY = 32
+"""Characters of the secret key."""
 
 
 def _split(value: object) -> object:
@@ -48,6 +50,11 @@ def _remote(value: str) -> str:
         raise ValueError(message)
     if "://" in value and urlsplit(value).password is not None:
         message = "has a password in it, which git would write into files and messages"
+
+
+def _secret_key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < SHORTEST_KEY:
+        message = f"must have at least {SHORTEST_KEY} characters"
         raise ValueError(message)
     return value
 
@@ -60,6 +67,19 @@ def _repository(value: str, info: ValidationInfo) -> str:
         message = "must be owner/name"
         raise ValueError(message)
     return value
+
+
+def _public_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value.rstrip("/"))
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or parts.fragment:
+        message = "must be https:// and a host name, without a path"
+        raise ValueError(message)
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost"}:
+        message = "must begin with https://; http:// is for this machine only (127.0.0.1)"
+        raise ValueError(message)
+    return parts.geturl()
 
 
 def _database_url(value: str) -> str:
@@ -129,6 +149,24 @@ class ServiceSettings(DatabaseSettings):
         ),
     ]
     stripe_api_url: Annotated[str | None, Field(description="Other Stripe API than Stripe's (tests, demo).")] = None
+    secret_key: Annotated[
+        SecretStr,
+        AfterValidator(_secret_key),
+        Field(
+            description="Key that signs visitors' cookies, forms and links; at least 32 characters, the same for all"
+            " processes. A new one makes open forms be sent again.",
+            json_schema_extra=_fix("make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"),
+        ),
+    ]
+    public_url: Annotated[
+        str | None,
+        AfterValidator(_public_url),
+        Field(
+            description="Where visitors find this service, as https://portal.example.org; by default portal. and the"
+            " settings file's domain.",
+            json_schema_extra=_fix("write https:// and the host name, or leave it away."),
+        ),
+    ] = None
     smtp_host: Annotated[str | None, Field(description="Mail server; without one letters are not sent.")] = None
     smtp_port: Annotated[int, Field(description="Its port: 587 for STARTTLS, 465 for TLS from the start.")] = 587
     smtp_tls: Annotated[Literal["starttls", "tls", "none"], Field(description="How the connection is protected.")] = (

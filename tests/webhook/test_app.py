@@ -56,12 +56,14 @@ def test_it_serves_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOSTING_DATABASE_URL", f"sqlite:///{tmp_path}/hosting.db")
     monkeypatch.setenv("HOSTING_STRIPE_WEBHOOK_SECRETS", f"whsec_{'x' * 32}")
     monkeypatch.setenv("HOSTING_STRIPE_API_KEY", f"rk_test_{'x' * 24}")
+    monkeypatch.setenv("HOSTING_SECRET_KEY", "x" * 32)
     monkeypatch.setattr("webhook.app.configure_logs", lambda: None)
     client = serve().test_client()
     ready = client.get("/readyz").json
     assert ready is not None
     assert (ready["status"], ready["checks"]["registry"]) == ("degraded", "ok")  # there is no worker
     assert client.get("/internal/ask?domain=wiki.example.org&cell=eu-1").status_code == 200
+    assert client.get("/checkout").headers["Set-Cookie"].startswith("__Host-hosting=")
 
 
 def test_it_does_not_serve_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,11 @@ from webhook.settings import ServiceSettings, read_database_settings, read_servi
 
 ROOT = Path(__file__).parents[2]
 SECRET = "whsec_0123456789abcdef"
-GOOD = {"HOSTING_STRIPE_WEBHOOK_SECRETS": SECRET, "HOSTING_STRIPE_API_KEY": "rk_live_0123456789"}
+GOOD = {
+    "HOSTING_STRIPE_WEBHOOK_SECRETS": SECRET,
+    "HOSTING_STRIPE_API_KEY": "rk_live_0123456789",
+    "HOSTING_SECRET_KEY": "signs-cookies-and-links-0123456789",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +48,7 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     message = str(caught.value)
     for name in GOOD:
         assert f"{name}: is missing. Meaning: " in message
-    assert message.count("Fix: ") == 2
+    assert message.count("Fix: ") == len(GOOD)
     with pytest.raises(SettingsError) as caught:
         serve()
     message = str(caught.value)
@@ -62,6 +66,11 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
         ("HOSTING_STRIPE_WEBHOOK_SECRETS", f"{SECRET},whsec_", "too short"),
         ("HOSTING_STRIPE_API_KEY", "", "is missing"),
         ("HOSTING_STRIPE_API_KEY", "pk_live_mistaken", "begin with sk_live_"),
+        ("HOSTING_SECRET_KEY", "", "is missing"),
+        ("HOSTING_SECRET_KEY", "mistaken" * 3, "at least 32 characters"),
+        ("HOSTING_PUBLIC_URL", "portal.mistaken.org", "https:// and a host name"),
+        ("HOSTING_PUBLIC_URL", "https://portal.example.org/mistaken", "without a path"),
+        ("HOSTING_PUBLIC_URL", "http://portal.mistaken.org", "must begin with https://"),
         ("HOSTING_DATABASE_URL", "mysql://root:mistaken@host/x", "mysql is not supported"),
         ("HOSTING_REGISTRY_REMOTE", "https://git:mistaken@github.com/a/b", "has a password in it"),
         ("HOSTING_REGISTRY_REMOTE", "--upload-pack=mistaken", "neither a remote's name nor a URL"),
@@ -104,7 +113,16 @@ def test_nothing_secret_is_printed(variables: pytest.MonkeyPatch) -> None:
     """By whoever prints the settings."""
     set_all(variables, HOSTING_DATABASE_URL="postgresql://user:hidden@host/name")
     printed = repr(read_service_settings()) + str(read_service_settings())
-    assert not [word for word in (SECRET, "rk_live", "hidden") if word in printed]
+    assert not [word for word in (SECRET, "rk_live", "hidden", "signs-") if word in printed]
+
+
+def test_a_public_url_is_where_it_says(variables: pytest.MonkeyPatch) -> None:
+    """With HTTPS, or without on one's own machine; a slash at the end is no path."""
+    set_all(variables)
+    assert read_service_settings().public_url is None
+    for value in ("https://portal.example.org/", "http://127.0.0.1:8300"):
+        variables.setenv("HOSTING_PUBLIC_URL", value)
+        assert read_service_settings().public_url == value.rstrip("/")
 
 
 def test_the_database_is_beside_the_settings_file(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -154,11 +172,14 @@ def test_the_demo_has_them_all(variables: pytest.MonkeyPatch, tmp_path: Path) ->
     file = tmp_path / "environment"
     variables.setattr(demo_settings, "ENVIRONMENT", file)
     endpoints = Endpoints(**{field.name: "127.0.0.1:25" for field in fields(Endpoints)})
-    written = demo_settings.write_environment(endpoints, {}, {}, SECRET)
+    written = demo_settings.write_environment(endpoints, {}, {}, SECRET, public_url="http://127.0.0.1:8300")
     assert file.stat().st_mode & 0o777 == 0o600
     assert read_variables(file) == written
     for name, value in written.items():
         variables.setenv(name, value)
     found = read_service_settings()
+    assert found.public_url == "http://127.0.0.1:8300"
+    again = demo_settings.write_environment(endpoints, {}, written, SECRET, public_url="http://127.0.0.1:8300")
+    assert again == written
     assert found.database_url == f"sqlite:///{ROOT}/.local/demo/management.sqlite3"
     assert [each.get_secret_value() for each in found.stripe_webhook_secrets] == [SECRET]

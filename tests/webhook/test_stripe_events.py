@@ -537,6 +537,7 @@ class Served:
             "HOSTING_DATABASE_URL": database_url,
             "HOSTING_STRIPE_WEBHOOK_SECRETS": f"{NEW},{OLD}",
             "HOSTING_STRIPE_API_KEY": "sk_test_0123456789",
+            "HOSTING_SECRET_KEY": "0123456789abcdef" * 2,
         }
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -615,6 +616,9 @@ def test_the_process_is_small_and_keeps_its_word(served: Served, database_url: s
     assert served.post(large, chunked=True)[0] == 413
     with urlopen(f"http://127.0.0.1:{served.port}/metrics", timeout=5) as response:
         assert b'hosting_stripe_events{state="received",type="checkout.session.completed"} 401.0' in response.read()
+    for path in ("/checkout", "/checkout/availability?subdomain=glade", "/static/pages.css"):
+        with urlopen(f"http://127.0.0.1:{served.port}{path}", timeout=5) as response:
+            assert response.status == 200
     sizes = [resident_megabytes(pid) for pid in (served.process.pid, *served.workers())]
     assert len(sizes) == 2
     assert max(sizes) <= 100, sizes
