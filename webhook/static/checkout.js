@@ -5,6 +5,7 @@
   const name = form.elements.subdomain;
   const status = document.getElementById("subdomain-status");
   const problem = document.getElementById("subdomain-problem");
+  const email = form.elements.email;
   const button = form.querySelector("button[type=submit]");
   let timer = 0;
   let asked = 0;
@@ -35,6 +36,10 @@
     asked++;
     show("", "");
     if (name.value.trim()) timer = setTimeout(ask, 350);
+  });
+  email.addEventListener("input", () => {
+    document.getElementById("email-problem").hidden = true;
+    email.removeAttribute("aria-invalid");
   });
   form.addEventListener("submit", () => {
     button.disabled = true;
