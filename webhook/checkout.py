@@ -12,6 +12,7 @@ import structlog
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, TooManyRequests
 from werkzeug.wrappers import Response as Redirect
 
@@ -21,9 +22,10 @@ from webhook.checkout_booking import Booking, NameGoneError, PaidError
 from webhook.checkout_order import BEING_BOUGHT, Order, Shop
 from webhook.checkout_progress import Tracker
 from webhook.checkout_return import CancelLinks, Returns
+from webhook.failures import log_failure
 from webhook.pages import Pages, Protection, harden, message_page
 from webhook.registry_view import RegistryView
-from webhook.stripe_checkout import StripeCheckout, StripeError
+from webhook.stripe_checkout import StripeCheckout, StripeError, StripeRefusedError
 
 ORDERS_LIMIT = "10 per minute; 60 per hour"
 """Each visitor's: an order keeps a name for half an hour, and asks Stripe."""
@@ -34,9 +36,10 @@ PROGRESS_LIMIT = "300 per minute"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 REGIONS = {"eu": "Europe", "us": "North America", "asia": "Asia"}
 AWAY = (
-    "Our payment provider does not answer right now. Nothing was charged and the name is free again;"
+    "Our payment provider does not answer right now, so we could not send you there. All that you typed is kept;"
     " please try again in a few minutes."
 )
+REFUSED_ADDRESS = "Our payment provider does not take this address. Check it for typing errors."
 STALE = "This form was open for too long, or your browser keeps no cookies. Please send it again."
 TOO_FAST = "Please wait a minute, then try again."
 UNKNOWN = "Nothing is known under this address. If you have paid, the letter that we sent you has a link to your wiki."
@@ -117,19 +120,15 @@ class Desk:
         if self._view.is_blind():
             return self._form(order, token=token, notice=BLIND, code=503)
         try:
-            self._booking.refuse_paid(token)
-            problems = self._problems(order, token)
-            if problems:
-                return self._form(order, token=token, problems=problems, code=422)
-            return redirect(self._book(order, token), 303)
+            return self._sell(order, token)
         except PaidError as paid:
             return redirect(url_for("checkout.success", session_id=paid.session_id), 303)
-        except NameGoneError:
-            problems = {"subdomain": f"“{order.subdomain}” {BEING_BOUGHT}"}
-            return self._form(order, token=token, problems=problems, code=422)
         except StripeError as error:
             log.warning("no checkout session", reason=str(error))
             return self._form(order, token=token, notice=AWAY, code=503)
+        except SQLAlchemyError as error:
+            log_failure("the database did not take an order", error)
+            return self._form(order, token=token, notice=BLIND, code=503)
 
     def availability(self) -> Response:
         """Tell whether a name can be had, for the form while it is typed."""
@@ -141,6 +140,20 @@ class Desk:
         """Show the form again, with all that was typed."""
         order = Order.read(request.form, domain=self._domain)
         return self._form(order, token=_token(request.form), notice=STALE, code=400)
+
+    def _sell(self, order: Order, token: str) -> Response | Redirect:
+        self._booking.refuse_paid(token)
+        problems = self._problems(order, token)
+        if not problems:
+            try:
+                return redirect(self._book(order, token), 303)
+            except NameGoneError:
+                problems = {"subdomain": f"“{order.subdomain}” {BEING_BOUGHT}"}
+            except StripeRefusedError as refusal:
+                if refusal.param != "customer_email":
+                    raise
+                problems = {"email": REFUSED_ADDRESS}
+        return self._form(order, token=token, problems=problems, code=422)
 
     def _problems(self, order: Order, token: str) -> dict[str, str]:
         problems = self._shop.problems(order, today=self._clock().date())

@@ -30,6 +30,9 @@ WAIT_SECONDS = 0.5
 AGAIN = frozenset({409, 429})
 """Refusals that pass: the same request is under way, too many requests. Stripe's own failures are 500 and more."""
 SERVER_ERROR = 500
+SESSIONS = "/v1/checkout/sessions"
+SESSION = f"{SESSIONS}/:id"
+"""Ids of sessions stay out of messages, for these are logged, and who has an id may look at its sign-up."""
 OK = 200
 NOT_FOUND = 404
 
@@ -49,11 +52,13 @@ class StripeRefusedError(StripeError):
 
     Attributes:
         code: HTTP status.
+        param: Of which parameter; None where it is not one's.
     """
 
-    def __init__(self, text: str, *, code: int) -> None:
+    def __init__(self, text: str, *, code: int, param: str | None = None) -> None:
         super().__init__(text)
         self.code = code
+        self.param = param
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ class StripeCheckout:
         Raises:
             StripeError: none was opened, or Stripe does not say.
         """
-        return _session(self._ask("POST", "/v1/checkout/sessions", params, key=idempotency_key))
+        return _session(self._ask("POST", SESSIONS, params, key=idempotency_key))
 
     def retrieve(self, session_id: str) -> CheckoutSession | None:
         """Return a session as it is now; None for an id that is nobody's.
@@ -139,7 +144,7 @@ class StripeCheckout:
             StripeError: Stripe does not say.
         """
         try:
-            return _session(self._ask("GET", f"/v1/checkout/sessions/{quote(session_id, safe='')}", {}))
+            return _session(self._ask("GET", SESSION, {}, session_id=session_id))
         except StripeRefusedError as refusal:
             if refusal.code == NOT_FOUND:
                 return None
@@ -151,28 +156,29 @@ class StripeCheckout:
         Raises:
             StripeError: it may still be open.
         """
-        path = f"/v1/checkout/sessions/{quote(session_id, safe='')}/expire"
         try:
-            return _session(self._ask("POST", path, {}, key=str(uuid4())))
+            return _session(self._ask("POST", f"{SESSION}/expire", {}, key=str(uuid4()), session_id=session_id))
         except StripeRefusedError:  # it is open no more, or never was
             found = self.retrieve(session_id)
             if found is not None and found.status == "open":
                 raise
             return found
 
-    def _ask(self, method: str, path: str, params: Params, *, key: str | None = None) -> Mapping[str, Any]:
+    def _ask(
+        self, method: str, path: str, params: Params, *, key: str | None = None, session_id: str = ""
+    ) -> Mapping[str, Any]:
         try:
-            return self._try(method, path, params, key)
+            return self._try(method, path, params, key, session_id)
         except StripeAwayError:
             self._sleep(WAIT_SECONDS)
-            return self._try(method, path, params, key)
+            return self._try(method, path, params, key, session_id)
 
-    def _try(self, method: str, path: str, params: Params, key: str | None) -> Mapping[str, Any]:
+    def _try(self, method: str, path: str, params: Params, key: str | None, session_id: str) -> Mapping[str, Any]:
         fields = dict(form_fields(params))
         try:
             answer = self._client.request(
                 method,
-                path,
+                path.replace(":id", quote(session_id, safe="")),
                 params=fields if method == "GET" else None,
                 data=fields if method == "POST" else None,
                 headers={} if key is None else {"Idempotency-Key": key},
@@ -187,7 +193,8 @@ class StripeCheckout:
         text = f"Stripe answered {answer.status_code} to {method} {path}: {problem.get('code') or problem.get('type')}"
         if answer.status_code in AGAIN or answer.status_code >= SERVER_ERROR:
             raise StripeAwayError(text)
-        raise StripeRefusedError(f"{text} {problem.get('param') or ''}".rstrip(), code=answer.status_code)
+        param = problem.get("param")
+        raise StripeRefusedError(f"{text} {param or ''}".rstrip(), code=answer.status_code, param=param)
 
 
 def form_fields(params: object, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -16,9 +16,12 @@ from werkzeug.test import TestResponse
 from localcloud.faults import Fault, Mode
 from registry.plans import PLANS
 from tests.webhook.sign_up_desk import SignUps, sign_ups
+from webhook.checkout_booking import Booking, NameGoneError
+from webhook.checkout_order import Order
 from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
 from webhook.pages import visitor as visitor_key
+from webhook.stripe_checkout import StripeRefusedError
 
 
 @pytest.fixture
@@ -203,6 +206,31 @@ def test_a_form_that_is_sent_twice_opens_one_session(desk: SignUps) -> None:
     assert len(desk.sessions()) == 1
 
 
+def test_a_form_that_is_sent_with_two_names_at_once_keeps_one(desk: SignUps) -> None:
+    """Eight times, every time with another name: at the end one session can be paid, or none."""
+    visitor = desk.visitor()
+    visitor.get("/checkout")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: visitor.send(subdomain=f"meadow-{number}"), range(8)))
+    assert {answer.status_code for answer in answers} <= {303, 422}
+    still_open = {each.metadata["subdomain"] for each in desk.sessions() if each.status == "open"}
+    assert len(still_open) <= 1
+    assert still_open <= set(desk.reservations())
+    assert visitor.send().status_code == 303
+    assert set(desk.reservations()) == {"glade"}
+
+
+def test_two_names_at_the_same_moment(desk: SignUps) -> None:
+    """The database lets one of them in, when both have found nothing kept for the form."""
+    booking = Booking(engine=desk.engine, stripe=desk.stripe, secret_key="x" * 32)
+    booking._reserve(Order(subdomain="glade"), "form")
+    with pytest.raises(NameGoneError):
+        booking._reserve(Order(subdomain="meadow"), "form")
+    with pytest.raises(NameGoneError):
+        booking._reserve(Order(subdomain="glade", plan="pro"), "form")
+    assert set(desk.reservations()) == {"glade"}
+
+
 def test_who_comes_back_and_changes_the_order_has_one_session(light_desk: SignUps) -> None:
     """By the browser's own way back: the name is still theirs, and what they left can't be paid any more."""
     visitor = light_desk.visitor()
@@ -223,6 +251,8 @@ def test_what_is_paid_is_not_sold_again(light_desk: SignUps) -> None:
     again = visitor.send(plan="team")
     assert again.status_code == 303
     assert back.endswith(again.headers["Location"])
+    light_desk.put(light_desk.reservations()["glade"].customer_id)
+    assert back.endswith(visitor.send().headers["Location"])  # rather than that the name is taken: by this visitor
     assert visitor.get(back).status_code == 200
     visitor.get("/checkout")
     assert visitor.send(subdomain="meadow").status_code == 303
@@ -277,6 +307,37 @@ def test_one_failure_of_stripe_is_not_noticed(light_desk: SignUps) -> None:
     light_desk.world.faults.order(fault)
     assert light_desk.visitor().send(subdomain="meadow").status_code == 303
     assert len(light_desk.sessions()) == 2
+
+
+def test_an_address_that_stripe_does_not_take(light_desk: SignUps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is a problem of that field; the simulated Stripe takes all, so its refusal is played."""
+
+    def refuse(_params: object, *, idempotency_key: str) -> None:
+        raise StripeRefusedError(idempotency_key, code=400, param="customer_email")
+
+    monkeypatch.setattr(light_desk.stripe, "create", refuse)
+    page = light_desk.visitor().send()
+    assert page.status_code == 422
+    assert "does not take this address" in problem(page, "email")
+    assert light_desk.reservations() == {}
+
+
+def test_while_the_database_is_locked(light_engine: Engine, tmp_path: Path) -> None:
+    """The page says so, and all that was typed is there."""
+    url = light_engine.url.render_as_string()
+    impatient = open_database(url, wait_seconds=0.05)
+    with sign_ups(impatient, tmp_path) as desk:
+        visitor = desk.visitor()
+        visitor.get("/checkout")
+        with light_engine.begin() as writing:
+            writing.exec_driver_sql("UPDATE customers SET email = email")
+            page = visitor.send()
+        assert page.status_code == 503
+        assert "try again in a few minutes" in page.text
+        assert 'value="glade"' in page.text
+        assert desk.sessions() == []
+        assert visitor.send().status_code == 303
+    impatient.dispose()
 
 
 def test_a_form_without_its_token_is_refused(light_desk: SignUps) -> None:

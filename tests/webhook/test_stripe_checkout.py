@@ -119,7 +119,7 @@ def test_a_refusal_is_not_tried_again(recorder: Recorder) -> None:
     with pytest.raises(StripeRefusedError) as caught:
         recorder.client.create(PARAMS, idempotency_key="key-1")
     assert str(caught.value) == "Stripe answered 400 to POST /v1/checkout/sessions: email_invalid customer_email"
-    assert (caught.value.code, len(recorder.requests)) == (400, 1)
+    assert (caught.value.code, caught.value.param, len(recorder.requests)) == (400, "customer_email", 1)
 
 
 def test_an_answer_that_is_none(recorder: Recorder) -> None:
@@ -138,7 +138,7 @@ def test_nobody_answers() -> None:
     client = StripeCheckout("rk_test_secret", api_url="http://127.0.0.1:9", sleep=lambda _: None)
     with pytest.raises(StripeAwayError) as caught:
         client.retrieve("cs_test_1")
-    assert str(caught.value) == "Stripe did not answer GET /v1/checkout/sessions/cs_test_1: ConnectError"
+    assert str(caught.value) == "Stripe did not answer GET /v1/checkout/sessions/:id: ConnectError"
     client.close()
 
 
