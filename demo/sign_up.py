@@ -19,6 +19,7 @@ ORDER = {"plan": "personal", "interval": "month", "subdomain": "glade", "email":
 SECONDS = 120.0
 POLL_SECONDS = 0.25
 """Each visitor may ask 300 times a minute."""
+PROBLEM = re.compile(r'<p class="problem" id="[^"]*">([^<]+)<')
 HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 
 
@@ -63,7 +64,7 @@ def order(browser: httpx.Client) -> str:
     hidden = {name: unescape(value) for name, value in HIDDEN.findall(form.text)}
     sent = browser.post("/checkout", data=hidden | ORDER)
     if sent.status_code != HTTPStatus.SEE_OTHER:
-        problems = [unescape(text) for text in re.findall(r'-problem">([^<]+)<', sent.text)]
+        problems = [unescape(text) for text in PROBLEM.findall(sent.text)]
         raise SignUpError(f"/checkout answered {sent.status_code}: {' '.join(problems) or sent.text[:500]}")
     return sent.headers["Location"]
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import make_server
 
 from registry.customers import Status
-from tests.webhook.sign_up_desk import SignUps, sign_ups
-from webhook.database.engine import open_database
-from webhook.database.migrate import migrate
+from tests.webhook.sign_up_desk import SignUps, served_sign_ups
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -29,27 +24,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def base() -> str:
-    """Where the pages will be: Stripe has to know before they are served."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
-
-
-@pytest.fixture
-def desk(base: str, tmp_path: Path) -> Iterator[SignUps]:
+def desk(tmp_path: Path) -> Iterator[SignUps]:
     """The sign-up pages, served, with a simulated Stripe."""
-    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(engine)
-    with sign_ups(engine, tmp_path, public_url=base) as opened:
-        server = make_server("127.0.0.1", int(base.rpartition(":")[2]), opened.app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="control")
-        thread.start()
+    with served_sign_ups(tmp_path) as opened:
         yield opened
-        server.shutdown()
-        thread.join()
-        server.server_close()
-    engine.dispose()
 
 
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without-javascript"])
@@ -79,9 +57,9 @@ def fill(page: Page, name: str) -> None:
     page.get_by_label("Your e-mail address").fill("gil@example.org")
 
 
-def test_from_the_form_to_the_wiki(page: Page, desk: SignUps, base: str, *, scripted: bool) -> None:
+def test_from_the_form_to_the_wiki(page: Page, desk: SignUps, *, scripted: bool) -> None:
     """A name that is taken, one that is free, payment, and the link as soon as the wiki answers."""
-    page.goto(f"{base}/checkout")
+    page.goto(f"{desk.public_url}/checkout")
     fill(page, "acme")
     expect(page.get_by_text("$79.90 a year")).to_be_visible()
     expect(page.get_by_text("$7.99 a month")).to_be_hidden()
@@ -113,9 +91,9 @@ def test_from_the_form_to_the_wiki(page: Page, desk: SignUps, base: str, *, scri
     assert fits(page, scripted=scripted)
 
 
-def test_back_from_stripe(page: Page, desk: SignUps, base: str) -> None:
+def test_back_from_stripe(page: Page, desk: SignUps) -> None:
     """By Stripe's own way the name is given back, and the form begins again as it was."""
-    page.goto(f"{base}/checkout?plan=personal")
+    page.goto(f"{desk.public_url}/checkout?plan=personal")
     fill(page, "glade")
     page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Cancel").click()
@@ -127,9 +105,9 @@ def test_back_from_stripe(page: Page, desk: SignUps, base: str) -> None:
     expect(page.get_by_label("Yearly")).to_be_checked()
 
 
-def test_back_by_the_browser_s_own_way(page: Page, desk: SignUps, base: str) -> None:
+def test_back_by_the_browser_s_own_way(page: Page, desk: SignUps) -> None:
     """The name is still theirs, and the button can be pressed again."""
-    page.goto(f"{base}/checkout")
+    page.goto(f"{desk.public_url}/checkout")
     fill(page, "glade")
     page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Pay", exact=True).wait_for()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from registry.customers import Customer, Status
@@ -25,7 +28,9 @@ from stacks.settings import Settings, parse_settings
 from tests.localcloud.stripe_world import World, a_world
 from webhook.app import create_app
 from webhook.checkout import Checkout
+from webhook.database.engine import open_database
 from webhook.database.ledger import LedgerKind, append
+from webhook.database.migrate import migrate
 from webhook.database.reservations import Reservation
 from webhook.pages import Pages
 from webhook.registry_view import RegistryView
@@ -106,6 +111,7 @@ class SignUps:
     """All that a sign-up touches."""
 
     app: Flask
+    public_url: str
     world: World
     engine: Engine
     registry: Path
@@ -184,8 +190,29 @@ def sign_ups(engine: Engine, folder: Path, *, public_url: str = PUBLIC_URL, **ch
             clock=clock,
         )
         app = create_app(view, intake=Intake(engine=engine, secrets=("whsec_x" * 4,)), checkout=checkout)
-        yield SignUps(app=app, world=world, engine=engine, registry=registry, clock=clock, stripe=stripe)
+        yield SignUps(
+            app=app, public_url=public_url, world=world, engine=engine, registry=registry, clock=clock, stripe=stripe
+        )
         stripe.close()
+
+
+@contextmanager
+def served_sign_ups(folder: Path) -> Iterator[SignUps]:
+    """Open the sign-up pages where a browser finds them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    engine = open_database(f"sqlite:///{folder / 'management.sqlite3'}")
+    migrate(engine)
+    with sign_ups(engine, folder, public_url=f"http://127.0.0.1:{port}") as opened:
+        server = make_server("127.0.0.1", port, opened.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="control")
+        thread.start()
+        yield opened
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    engine.dispose()
 
 
 def query(url: str) -> str:

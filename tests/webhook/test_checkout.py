@@ -22,6 +22,7 @@ from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
 from webhook.pages import visitor as visitor_key
 from webhook.stripe_checkout import StripeRefusedError
+from webhook.subscriptions import read
 
 
 @pytest.fixture
@@ -96,7 +97,9 @@ def test_an_order_is_all_that_the_lifecycle_reads(desk: SignUps) -> None:
     assert ends - 5 < session.expires_at < kept.expires_at.timestamp() - 60
     desk.pay(sent)
     (subscription,) = desk.world.v1.subscriptions.list().data
-    assert subscription.metadata.to_dict() == metadata
+    found = read(desk.world.client, subscription.id).subscription
+    assert (found.customer_id, found.subdomain, found.region) == (kept.customer_id, "glade", "us")
+    assert (found.plan, found.interval, found.status) == ("team", "year", "active")
 
 
 def test_without_a_region_none_is_told(light_desk: SignUps) -> None:
