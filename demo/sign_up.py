@@ -44,14 +44,17 @@ def sign_up_once(public_url: str, context: Context) -> None:
     if ORDER["subdomain"] in taken:
         return
     say(f"signing {ORDER['subdomain']} up at {public_url}/checkout: form, payment at Stripe, signed event")
-    with httpx.Client(base_url=public_url, timeout=30) as browser:
-        back = pay(order(browser))
-        start = time.monotonic()
-        url = follow(browser, back, seconds=SECONDS)
-        answer = context.probe().wait(url, seconds=30)
-        if not answer.healthy:
-            raise SignUpError(f"{url} is said to be live and does not answer: {answer.detail}")
-        say(f"[green]{url} answers {time.monotonic() - start:.1f} s after the payment[/green]")
+    try:
+        with httpx.Client(base_url=public_url, timeout=30) as browser:
+            back = pay(order(browser))
+            start = time.monotonic()
+            url = follow(browser, back, seconds=SECONDS)
+    except httpx.HTTPError as error:
+        raise SignUpError(f"{public_url}: {error}. Look into .local/demo/logs/control-service.log") from None
+    answer = context.probe().wait(url, seconds=30)
+    if not answer.healthy:
+        raise SignUpError(f"{url} is said to be live and does not answer: {answer.detail}")
+    say(f"[green]{url} answers {time.monotonic() - start:.1f} s after the payment[/green]")
 
 
 def order(browser: httpx.Client) -> str:
