@@ -29,7 +29,7 @@ from localcloud.build_context import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from docker import DockerClient
 
@@ -58,22 +58,22 @@ class NodeMissingError(Exception):
     """The Python package that carries Node is not installed."""
 
 
-def ensure_base(client: DockerClient, say: Say) -> str:
-    """Make the base image from the host's Debian packages. Raises PackagesUnavailableError."""
+def ensure_base(client: DockerClient, say: Say, names: Sequence[str] = packages.PACKAGES) -> str:
+    """Make a base image of these packages of the host's Debian. Raises PackagesUnavailableError."""
     release = platform.freedesktop_os_release()
     recipe = digest_of_files(files_below(HERE / "base"), HERE)
-    tag = digest(recipe, release["ID"], release.get("VERSION_CODENAME", ""), platform.machine())
+    tag = digest(recipe, *names, release["ID"], release.get("VERSION_CODENAME", ""), platform.machine())
 
     def make(reference: str) -> None:
-        say(f"base image: fetching Debian packages ({', '.join(packages.PACKAGES)}), about 20 MB")
+        say(f"base image: fetching Debian packages ({', '.join(names)})")
         with tempfile.TemporaryDirectory(prefix="hosting-base-") as folder:
-            debs = packages.download(Path(folder))
+            debs = packages.download(Path(folder), names)
             archive = Path(folder) / "rootfs.tar"
             rootfs.compose(debs, archive)
             say(f"base image: importing {len(debs)} packages, {archive.stat().st_size // 1_000_000} MB")
             _import(client, reference, archive)
 
-    return _ensure(client, f"{PREFIX}/debian:{tag}", make)
+    return ensure(client, f"{PREFIX}/debian:{tag}", make)
 
 
 def ensure_markitup(client: DockerClient, say: Say) -> str:
@@ -90,7 +90,7 @@ def ensure_markitup(client: DockerClient, say: Say) -> str:
         build(client, reference, context, arguments={"BASE_IMAGE": base}, labels=labels)
 
     tag = digest(base, digest_of_files(files, source), version)
-    return _ensure(client, f"{PREFIX}/markitup:{tag}", make)
+    return ensure(client, f"{PREFIX}/markitup:{tag}", make)
 
 
 def ensure_tenant(client: DockerClient, base_image: str, say: Say) -> str:
@@ -103,7 +103,7 @@ def ensure_tenant(client: DockerClient, base_image: str, say: Say) -> str:
         context = {path.relative_to(TENANT).as_posix(): path for path in files}
         build(client, reference, context, arguments={"BASE_IMAGE": base_image})
 
-    return _ensure(client, f"{PREFIX}/tenant:{digest(identity, digest_of_files(files, TENANT))}", make)
+    return ensure(client, f"{PREFIX}/tenant:{digest(identity, digest_of_files(files, TENANT))}", make)
 
 
 def ensure_caddy(client: DockerClient, binary: Path, say: Say) -> str:
@@ -119,14 +119,14 @@ def ensure_caddy(client: DockerClient, binary: Path, say: Say) -> str:
             build(client, reference, context, arguments={"BASE_IMAGE": base})
 
     tag = digest(base, binary.read_bytes(), CADDY_DOCKERFILE)
-    return _ensure(client, f"{PREFIX}/caddy:{tag}", make)
+    return ensure(client, f"{PREFIX}/caddy:{tag}", make)
 
 
 def remove_images(client: DockerClient) -> tuple[str, ...]:
     """Remove every image that this module made and no container uses; return their references."""
     removed: list[str] = []
     # Derived images first: an image with children stays.
-    for repository in ("tenant", "markitup", "caddy", "debian"):
+    for repository in ("tenant", "markitup", "caddy", "control", "postgres", "debian"):
         for image in client.images.list(name=f"{PREFIX}/{repository}"):
             for reference in image.tags:
                 try:
@@ -137,7 +137,7 @@ def remove_images(client: DockerClient) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def _ensure(client: DockerClient, reference: str, make: Callable[[str], None]) -> str:
+def ensure(client: DockerClient, reference: str, make: Callable[[str], None]) -> str:
     """Call `make` unless the image exists; at most one process of this user makes images at a time."""
     if not exists(client, reference):
         cache = user_cache_path("markitup-hosting", ensure_exists=True)
@@ -172,6 +172,7 @@ def _node() -> tuple[str, Path]:
 
 __all__ = [
     "NodeMissingError",
+    "ensure",
     "ensure_base",
     "ensure_caddy",
     "ensure_markitup",

@@ -22,8 +22,8 @@ class PackagesUnavailableError(Exception):
     """The packages could not be fetched; the message says what apt said and what to do."""
 
 
-def download(directory: Path) -> tuple[Path, ...]:
-    """Download PACKAGES and what they need into `directory`; return the .deb files to unpack, sorted.
+def download(directory: Path, names: Sequence[str] = PACKAGES) -> tuple[Path, ...]:
+    """Download these packages and what they need into `directory`; return the .deb files to unpack, sorted.
 
     Raises PackagesUnavailableError.
     """
@@ -44,7 +44,7 @@ def download(directory: Path) -> tuple[Path, ...]:
     ]
     apt = ["apt-get", "-q", "-y", *(word for option in options for word in ("-o", option))]
     _run([*apt, "update"])
-    _run([*apt, "install", "--no-install-recommends", "--download-only", *PACKAGES])
+    _run([*apt, "install", "--no-install-recommends", "--download-only", *names])
     found = sorted(archives.glob("*.deb"))
     return tuple(path for path in found if path.name.split("_", 1)[0] not in SKIPPED)
 
