@@ -46,6 +46,8 @@ bench: setup ## Measure, write bench/results.json and print a table
 lock: setup ## Resolve the Python packages and the Go toolchain again
 	$(BIN)/uv pip compile pyproject.toml --group pyproject.toml:local --group pyproject.toml:dev --generate-hashes \
 		--python-version 3.11 --universal --quiet -o requirements.lock --custom-compile-command "make lock"
+	$(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --universal --quiet -c requirements.lock \
+		--no-emit-package pulumi-aws -o requirements.control.lock --custom-compile-command "make lock"
 
 docs: setup ## Write the generated parts of docs/ and Pulumi.yaml
 	$(BIN)/python -m stacks.reference

@@ -10,6 +10,7 @@ import pulumi_cloudflare as cloudflare
 import pulumi_docker as docker
 
 from components.docker_labels import container_labels, volume_labels
+from components.durations import go_duration
 from components.shared_dns import AUTOMATIC_TTL
 
 APP_PORT = 3000
@@ -176,15 +177,6 @@ class Customer(pulumi.ComponentResource):
 
 STABLE_LABELS = frozenset({"managed-by", "markitup.customer", "markitup.stack", "markitup.cell"})
 """Labels of a volume: those that never change during its life."""
-
-
-def go_duration(seconds: int) -> str:
-    """Return a duration as Go writes it (``1h0m0s``): any other spelling is a difference at every update."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes}m{rest}s"
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def _environment(args: CustomerArgs) -> pulumi.Output[list[str]]:

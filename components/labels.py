@@ -2,3 +2,7 @@
 
 ROLE = "markitup.role"
 PROXY = "proxy"
+DATABASE = "database"
+DATABASE_BACKUP = "database-backup"
+WEB = "web"
+WORKER = "worker"

@@ -1,4 +1,4 @@
-"""Caddy in front of a cell's tenants."""
+"""Caddy, in front of a cell's tenants or of the control service."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from components.docker_labels import container_labels, network_labels, volume_la
 from components.labels import PROXY, ROLE
 
 LOG_OPTIONS = {"max-size": "50m", "max-file": "5"}
+PRIVATE_PORT = 8300
+"""Where Caddy listens for other servers, in its container."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +26,13 @@ class ProxyArgs:
         files: More files to put into the container, path to content.
         environment: Environment variables; secret values as secret Outputs.
         edge_network_name: Docker's name of the network with the published ports.
-        tenants_network_name: The tenants' bridge.
-        tenants_address: Caddy's fixed address on that bridge; the firewall rules name it.
+        inner_network_name: The network of what is behind it, such as the tenants' bridge.
+        inner_address: Caddy's fixed address in that network, where firewall rules name it.
         volume_name: Docker's name of the volume with certificates and keys.
         publish_address: Host address of the published ports.
         http_port: Published for HTTP.
         https_port: Published for HTTPS, TCP and UDP (HTTP/3).
+        private_port: Host address and port of a third port, for other servers of the private network.
         labels: Docker labels.
         protect: Refuse to delete the volume.
     """
@@ -39,12 +42,13 @@ class ProxyArgs:
     files: Mapping[str, str]
     environment: Mapping[str, pulumi.Input[str]]
     edge_network_name: str
-    tenants_network_name: pulumi.Input[str]
-    tenants_address: str
+    inner_network_name: pulumi.Input[str]
+    inner_address: str | None
     volume_name: str
     publish_address: str
     http_port: int
     https_port: int
+    private_port: tuple[str, int] | None = None
     labels: Mapping[str, str]
     protect: bool
 
@@ -99,15 +103,11 @@ class Proxy(pulumi.ComponentResource):
                 docker.ContainerUploadArgs(file=path, content=content)
                 for path, content in sorted({**args.files, "/etc/caddy/Caddyfile": args.caddyfile}.items())
             ],
-            ports=[
-                _port(80, args.http_port, "tcp", args.publish_address),
-                _port(443, args.https_port, "tcp", args.publish_address),
-                _port(443, args.https_port, "udp", args.publish_address),
-            ],
+            ports=_ports(args),
             volumes=[docker.ContainerVolumeArgs(volume_name=data.name, container_path="/data")],
             networks_advanced=[
                 docker.ContainerNetworksAdvancedArgs(name=edge.name),
-                docker.ContainerNetworksAdvancedArgs(name=args.tenants_network_name, ipv4_address=args.tenants_address),
+                docker.ContainerNetworksAdvancedArgs(name=args.inner_network_name, ipv4_address=args.inner_address),
             ],
             log_driver="json-file",
             log_opts=LOG_OPTIONS,
@@ -116,6 +116,18 @@ class Proxy(pulumi.ComponentResource):
         )
         self.container_name = container.name
         self.register_outputs({"container_name": self.container_name})
+
+
+def _ports(args: ProxyArgs) -> list[docker.ContainerPortArgs]:
+    ports = [
+        _port(80, args.http_port, "tcp", args.publish_address),
+        _port(443, args.https_port, "tcp", args.publish_address),
+        _port(443, args.https_port, "udp", args.publish_address),
+    ]
+    if args.private_port is not None:
+        address, port = args.private_port
+        ports.append(_port(PRIVATE_PORT, port, "tcp", address))
+    return ports
 
 
 def _port(internal: int, external: int, protocol: str, address: str) -> docker.ContainerPortArgs:

@@ -27,7 +27,7 @@ class SharedDnsArgs:
 
     zone_id: str
     domain: str
-    control_ipv4: str | None
+    control_ipv4: pulumi.Input[str] | None
     cell_ipv4: Mapping[str, pulumi.Input[str]]
     settings: Mapping[str, str]
 

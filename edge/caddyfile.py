@@ -35,15 +35,45 @@ class EdgeSettings:
     max_request_body: str = "100MB"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ControlEdgeSettings:
+    """What the Caddy in front of the control service has to know.
+
+    Attributes:
+        domain: The product's domain; the shared pages are at it, at ``www.`` and at ``portal.``.
+        tls: As for a cell.
+        web: Name and port of the web process.
+        acme_email: Contact for Let's Encrypt.
+        acme_directory: Another ACME directory.
+        acme_root: File in the container with that directory's root certificate.
+    """
+
+    domain: str
+    tls: Literal["cloudflare", "internal"]
+    web: str
+    acme_email: str | None = None
+    acme_directory: str | None = None
+    acme_root: str | None = None
+
+
 def caddyfile(settings: EdgeSettings) -> str:
-    """Return the Caddyfile."""
+    """Return a cell's Caddyfile."""
+    return _rendered("Caddyfile.j2", settings)
+
+
+def control_caddyfile(settings: ControlEdgeSettings) -> str:
+    """Return the control server's Caddyfile."""
+    return _rendered("Control.Caddyfile.j2", settings)
+
+
+def _rendered(template: str, settings: EdgeSettings | ControlEdgeSettings) -> str:
     environment = Environment(
         loader=PackageLoader("edge", "."),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701 - a Caddyfile is no HTML
         keep_trailing_newline=True,
     )
-    return environment.get_template("Caddyfile.j2").render(**asdict(settings), trusted_proxies=cloudflare_ranges())
+    return environment.get_template(template).render(**asdict(settings), trusted_proxies=cloudflare_ranges())
 
 
 def cloudflare_ranges() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a cell's server does on its first boot, as cloud-init reads it (Debian).
+"""What a server does on its first boot, as cloud-init reads it (Debian).
 
 Nothing here is specific to a customer, and a change reaches new servers only: Hetzner can't change the user data of
 a server. Containers, networks and volumes are Pulumi's.
@@ -29,6 +29,10 @@ USER_ID = 2000
 FIRST_BOOT_DONE = "/var/lib/markitup/first-boot-done"
 """Docker doesn't start before this file exists (see docker-waits.conf)."""
 
+WAITS_FOR_FIRST_BOOT = f"[Unit]\nConditionPathExists={FIRST_BOOT_DONE}\n"
+DOCKER_WAITS = "/etc/systemd/system/docker.service.d/markitup.conf"
+TENANTS_UNITS = ("tenant-firewall.service", "var-lib-docker-volumes.mount", "storage-quota.timer")
+
 DOCKER_SOURCE = "deb [signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian $RELEASE stable"
 DOCKER_PACKAGES = ("containerd.io", "docker-ce", "docker-ce-cli")
 PACKAGES = (
@@ -52,22 +56,33 @@ class UserDataTooLongError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TenantsBridge:
+    """Where a cell's tenants are.
+
+    Attributes:
+        interface: The host's interface of the tenants network.
+        subnet: That network's range in CIDR notation.
+        caddy_address: The one address on it that may open connections to tenants.
+    """
+
+    interface: str
+    subnet: str
+    caddy_address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostSettings:
     """What differs from server to server.
 
     Attributes:
-        cell: Name of the cell.
+        name: Name of the cell, or ``control``.
         ssh_public_keys: Who may log in as ``markitup``; OpenSSH's one-line format.
-        bridge: The host's interface of the tenants network.
-        tenants_subnet: That network's range in CIDR notation.
-        caddy_address: The one address on it that may open connections to tenants.
+        tenants: Where its tenants are; None for a server without: it gets neither their firewall rules nor quotas.
     """
 
-    cell: str
+    name: str
     ssh_public_keys: tuple[str, ...]
-    bridge: str
-    tenants_subnet: str
-    caddy_address: str
+    tenants: TenantsBridge | None
 
 
 def user_data(settings: HostSettings) -> str:
@@ -86,25 +101,25 @@ def user_data(settings: HostSettings) -> str:
         "package_update": True,
         "package_upgrade": True,
         "packages": [*PACKAGES, *DOCKER_PACKAGES],
-        "runcmd": _commands(),
+        "runcmd": _commands(settings),
         # A new kernel takes effect before the first customer, not with a reboot that some later night needs.
         "power_state": {"mode": "reboot", "condition": "test -e /run/reboot-required"},
-        "final_message": f"cell {settings.cell}: first boot done after $UPTIME seconds",
+        "final_message": f"{settings.name}: first boot done after $UPTIME seconds",
     }
     document = "#cloud-config\n" + yaml.dump(config, Dumper=_Dumper, sort_keys=False, width=120)
     if len(document.encode()) > MAX_BYTES:
         message = (
-            f"the first-boot script of {settings.cell} has {len(document.encode())} bytes, Hetzner takes {MAX_BYTES}: "
+            f"the first-boot script of {settings.name} has {len(document.encode())} bytes, Hetzner takes {MAX_BYTES}: "
             "shorten host/files or the list of SSH keys (hosting:ssh_public_keys)"
         )
         raise UserDataTooLongError(message)
     return document
 
 
-def daemon_json(tenants_subnet: str) -> str:
-    """Return Docker's daemon configuration for a server whose tenants live in the given range."""
-    tenants = IPv4Network(tenants_subnet)
-    pools = [pool for pool in ADDRESS_POOLS if not IPv4Network(pool).overlaps(tenants)]
+def daemon_json(tenants: TenantsBridge | None) -> str:
+    """Return Docker's daemon configuration for a server whose tenants, if it has any, live there."""
+    taken = [] if tenants is None else [IPv4Network(tenants.subnet)]
+    pools = [pool for pool in ADDRESS_POOLS if not any(IPv4Network(pool).overlaps(each) for each in taken)]
     return json.dumps(
         {
             # Containers outlive a restart of the daemon.
@@ -135,24 +150,12 @@ def _management_user(settings: HostSettings) -> dict[str, object]:
 
 
 def _files(settings: HostSettings) -> list[dict[str, str]]:
-    firewall = _read("tenant-firewall.service")
-    for mark, value in (
-        ("@BRIDGE@", settings.bridge),
-        ("@SUBNET@", settings.tenants_subnet),
-        ("@CADDY_ADDRESS@", settings.caddy_address),
-    ):
-        firewall = firewall.replace(mark, value)
-    programs = ("tenant-firewall", "storage-quota", "volumes-image")
-    units = ("volumes-image.service", "var-lib-docker-volumes.mount", "storage-quota.service", "storage-quota.timer")
     # cloud-init writes files before it installs packages: what Docker's first start needs is there.
     return [
-        *(_file(f"/usr/local/sbin/{name}", _read(name), "0755") for name in programs),
-        _file("/etc/systemd/system/tenant-firewall.service", firewall),
-        *(_file(f"/etc/systemd/system/{name}", _read(name)) for name in units),
-        _file("/etc/systemd/system/docker.service.d/markitup.conf", _read("docker-waits.conf")),
+        *(_own_files() if settings.tenants is None else _tenants_files(settings.tenants)),
         # Refused is clearer than a connection that no daemon takes.
-        _file("/etc/systemd/system/docker.socket.d/markitup.conf", f"[Unit]\nConditionPathExists={FIRST_BOOT_DONE}\n"),
-        _file("/etc/docker/daemon.json", daemon_json(settings.tenants_subnet) + "\n"),
+        _file("/etc/systemd/system/docker.socket.d/markitup.conf", WAITS_FOR_FIRST_BOOT),
+        _file("/etc/docker/daemon.json", daemon_json(settings.tenants) + "\n"),
         # Before 50-cloud-init.conf: sshd takes the first value that it reads.
         _file("/etc/ssh/sshd_config.d/10-markitup.conf", _read("sshd.conf")),
         _file("/etc/apt/keyrings/docker.asc", _read("docker-apt-key.asc")),
@@ -160,10 +163,37 @@ def _files(settings: HostSettings) -> list[dict[str, str]]:
     ]
 
 
-def _commands() -> list[list[str] | str]:
+def _tenants_files(tenants: TenantsBridge) -> list[dict[str, str]]:
+    firewall = _read("tenant-firewall.service")
+    for mark, value in (
+        ("@BRIDGE@", tenants.interface),
+        ("@SUBNET@", tenants.subnet),
+        ("@CADDY_ADDRESS@", tenants.caddy_address),
+    ):
+        firewall = firewall.replace(mark, value)
+    programs = ("tenant-firewall", "storage-quota", "volumes-image")
+    units = ("volumes-image.service", "var-lib-docker-volumes.mount", "storage-quota.service", "storage-quota.timer")
+    return [
+        *(_file(f"/usr/local/sbin/{name}", _read(name), "0755") for name in programs),
+        _file("/etc/systemd/system/tenant-firewall.service", firewall),
+        *(_file(f"/etc/systemd/system/{name}", _read(name)) for name in units),
+        _file(DOCKER_WAITS, _read("docker-waits.conf")),
+    ]
+
+
+def _own_files() -> list[dict[str, str]]:
+    return [
+        _file(DOCKER_WAITS, WAITS_FOR_FIRST_BOOT),
+        # Docker publishes a port at the private address, and may start before the private network has given it: a
+        # container that can't have its port is not started again.
+        _file("/etc/sysctl.d/90-markitup.conf", "net.ipv4.ip_nonlocal_bind = 1\n"),
+    ]
+
+
+def _commands(settings: HostSettings) -> list[list[str] | str]:
     """Return what runs once at the end, in order: ``ufw`` first, Docker last, and no Docker if one fails."""
     own = ["install", "-d", "-o", USER, "-g", USER, "-m", "0750"]
-    enabled = ("tenant-firewall.service", "var-lib-docker-volumes.mount", "storage-quota.timer", "docker.service")
+    units = () if settings.tenants is None else TENANTS_UNITS
     return [
         # cloud-init makes one shell script of all this.
         "set -e",
@@ -173,10 +203,11 @@ def _commands() -> list[list[str] | str]:
         ["ufw", "--force", "enable"],
         [*own, *(f"{ROOT}{path}" for path in ("", "/customers", "/backups", "/scripts", "/logs"))],
         [*own, *(f"{ROOT}/caddy{path}" for path in ("", "/config", "/data"))],
+        *([["sysctl", "--quiet", "--system"]] if settings.tenants is None else []),
         ["systemctl", "reload-or-restart", "ssh.service"],
         ["systemctl", "daemon-reload"],
-        ["systemctl", "enable", *enabled],
-        ["systemctl", "start", "tenant-firewall.service", "var-lib-docker-volumes.mount", "storage-quota.timer"],
+        ["systemctl", "enable", *units, "docker.service"],
+        *([["systemctl", "start", *units]] if units else []),
         ["touch", FIRST_BOOT_DONE],
         # Before a reboot it would be up for seconds, long enough for a deployment to begin.
         ["sh", "-c", "test -e /run/reboot-required || systemctl start docker.service"],

@@ -19,13 +19,12 @@ from registry.changes import check_removals
 from registry.customers import RUNNING, Registry, Status
 from registry.customers import Customer as Entry
 from registry.plans import PLANS
+from stacks.connection import SHARED_CONNECTION
 from stacks.names import CellNetwork, StackName, cell_labels, volume_name
 from stacks.settings import Settings, SettingsError
 from stacks.tenant_secrets import ENCRYPTION_KEY_LENGTH, derive
 
 TENANT_IMAGE_CONTEXT = Path(__file__).parent.parent / "images" / "tenant"
-SHARED_CONNECTION = ("-o", "ControlMaster=auto", "-o", "ControlPath=~/.ssh/hosting-%C", "-o", "ControlPersist=60s")
-"""Options of ssh: one connection for all that an update does on a server. ssh takes an option's first value."""
 
 
 async def declare_cell(
@@ -117,11 +116,11 @@ async def _check_master_keys(master_keys: pulumi.Output[Mapping[str, str]], sett
 
 async def _server(stack: StackName) -> Mapping[str, str]:
     """Return what the platform says of this cell's server."""
-    platform = StackName(environment=stack.environment, cell=None)
-    cells = await pulumi.StackReference("platform", stack_name=platform.qualified).get_output_details("cells")
+    reference = pulumi.StackReference("platform", stack_name=stack.platform.qualified)
+    cells = await reference.get_output_details("cells")
     server = (cells.value or {}).get(str(stack.cell))
     if server is None:
-        msg = f"{stack}: the platform `{platform}` has no server for this cell yet. Fix: hosting up"
+        msg = f"{stack}: the platform `{stack.platform}` has no server for this cell yet. Fix: hosting up"
         raise SettingsError(msg)
     return server
 
@@ -159,8 +158,8 @@ def _proxy_args(
         files={"/etc/caddy/fallback.html": fallback_page()},
         environment=environment,
         edge_network_name=network.edge_name,
-        tenants_network_name=tenants.network_name,
-        tenants_address=network.caddy_address,
+        inner_network_name=tenants.network_name,
+        inner_address=network.caddy_address,
         volume_name=f"caddy-{labels['markitup.cell']}",
         publish_address=settings.publish_address,
         http_port=http_port,

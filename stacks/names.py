@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 PROJECT = "hosting"
+CONTROL = "control"
+"""What stands in a cell's place in the name of the control service's stack; no cell has this name."""
 ORGANIZATION = "organization"
 """The only organization that file and S3 backends know."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackName:
-    """A stack's name taken apart: ``prod`` is a platform, ``prod-eu-1`` the cell ``eu-1`` of it."""
+    """A stack's name taken apart: ``prod`` is a platform, ``prod-eu-1`` the cell ``eu-1`` of it.
+
+    ``prod-control`` is the control service's; wherever stacks are updated it is one more beside the cells.
+    """
 
     environment: str
     cell: str | None
@@ -26,6 +31,11 @@ class StackName:
 
     def __str__(self) -> str:
         return self.environment if self.cell is None else f"{self.environment}-{self.cell}"
+
+    @property
+    def platform(self) -> StackName:
+        """The platform that this stack builds on."""
+        return StackName(environment=self.environment, cell=None)
 
     @property
     def qualified(self) -> str:
@@ -70,3 +80,8 @@ def volume_name(cell: str, customer_id: str) -> str:
 def cell_labels(stack: StackName) -> Mapping[str, str]:
     """Docker labels that everything of a cell carries."""
     return {"managed-by": "pulumi", "markitup.stack": str(stack), "markitup.cell": str(stack.cell)}
+
+
+def control_labels(stack: StackName) -> Mapping[str, str]:
+    """Docker labels that everything of the control service carries."""
+    return {"managed-by": "pulumi", "markitup.stack": str(stack)}

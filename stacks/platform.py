@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
-from itertools import islice
 
 import pulumi
 import pulumi_aws as aws
@@ -14,28 +12,18 @@ from pulumi.runtime import invoke_async
 
 from components.backup_bucket import BackupBucket, BackupBucketArgs
 from components.cell_server import CellServer, CellServerArgs
+from components.control_server import ControlServer, ControlServerArgs
 from components.edge_firewall import EdgeFirewall, EdgeFirewallArgs
 from components.private_network import PrivateNetwork, PrivateNetworkArgs
 from components.shared_dns import SharedDns, SharedDnsArgs
-from host.cloud_init import HostSettings, user_data
+from host.cloud_init import HostSettings, TenantsBridge, user_data
 from registry.cells import Cell
-from stacks.names import CellNetwork, StackName
+from stacks.addresses import control_address, locations, private_addresses, zone_subnets
+from stacks.names import CONTROL, CellNetwork, StackName
 from stacks.server_types import Offer, choose
 from stacks.settings import Settings
 
-NETWORK_ZONES = {
-    "nbg1": "eu-central",
-    "fsn1": "eu-central",
-    "hel1": "eu-central",
-    "ash": "us-east",
-    "hil": "us-west",
-    "sin": "ap-southeast",
-}
-"""Hetzner location to network zone (Hetzner Cloud API, locations)."""
-
 ZONE_SETTINGS = {"ssl": "strict", "min_tls_version": "1.2", "always_use_https": "on", "http3": "on", "websockets": "on"}
-FIRST_CELL_HOST = 10
-"""Private addresses below this are kept for the control server and what may come beside it."""
 
 
 async def declare_platform(stack: StackName, settings: Settings, config: pulumi.Config) -> dict[str, object]:
@@ -45,8 +33,9 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         NoServerTypeError: a cell's server can't be ordered.
     """
     labels = {"managed-by": "pulumi", "stack": str(stack)}
-    before = await pulumi.StackReference("before", stack_name=stack.qualified).get_output_details("cells")
-    previous: Mapping[str, Mapping[str, str]] = before.value or {}
+    before = pulumi.StackReference("before", stack_name=stack.qualified)
+    previous: Mapping[str, Mapping[str, str]] = (await before.get_output_details("cells")).value or {}
+    previous_control: Mapping[str, str] = (await before.get_output_details(CONTROL)).value or {}
     subnets = zone_subnets(settings)
     private_ips = private_addresses(settings, subnets, previous)
     hetzner = hcloud.Provider(
@@ -56,7 +45,7 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         poll_interval="20ms" if settings.hcloud_endpoint else None,
     )
     at_hetzner = pulumi.ResourceOptions(provider=hetzner)
-    types = await _server_types(settings, hetzner, previous)
+    types = await _server_types(settings, hetzner, {**previous, CONTROL: previous_control})
     network = PrivateNetwork(
         str(stack),
         PrivateNetworkArgs(ip_range=settings.network_range, subnets=subnets, labels=labels),
@@ -71,7 +60,7 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
     ]
     groups = {
         location: hcloud.PlacementGroup(f"{stack}-{location}", type="spread", labels=labels, opts=at_hetzner)
-        for location in sorted({cell.location for cell in settings.cells.values()})
+        for location in sorted(locations(settings))
     }
     servers = {
         name: CellServer(
@@ -93,12 +82,33 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         )
         for name, cell in sorted(settings.cells.items())
     }
+    control = None
+    if settings.control is not None:
+        control = ControlServer(
+            f"{stack}-{CONTROL}",
+            ControlServerArgs(
+                server_type=types[CONTROL],
+                location=settings.control.location,
+                image=settings.server_image,
+                user_data=user_data(
+                    HostSettings(name=CONTROL, ssh_public_keys=tuple(settings.ssh_public_keys), tenants=None)
+                ),
+                ssh_key_ids=[key.id for key in keys],
+                admin_networks=settings.admin_networks,
+                network_id=network.network_id,
+                private_ip=control_address(settings.control.location, subnets),
+                placement_group_id=groups[settings.control.location].id.apply(int),
+                labels={**labels, "cell": CONTROL},
+                protect=settings.protect,
+            ),
+            pulumi.ResourceOptions.merge(at_hetzner, pulumi.ResourceOptions(depends_on=[network])),
+        )
     dns = SharedDns(
         str(stack),
         SharedDnsArgs(
             zone_id=settings.zone_id,
             domain=settings.domain,
-            control_ipv4=settings.control_address,
+            control_ipv4=settings.control_address if control is None else control.ipv4,
             cell_ipv4={name: server.ipv4 for name, server in servers.items()},
             settings=ZONE_SETTINGS,
         ),
@@ -111,13 +121,13 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         BackupBucketArgs(
             bucket=settings.backup_bucket,
             retention_days=settings.backup_retention_days,
-            writers=sorted(settings.cells),
+            writers=sorted([*settings.cells, *([CONTROL] if control else [])]),
             tags=labels,
             protect=settings.protect,
         ),
         pulumi.ResourceOptions(provider=aws.Provider("aws", region=settings.backup_region)),
     )
-    return {
+    outputs: dict[str, object] = {
         "backup_bucket": bucket.bucket_name,
         "backup_credentials": {
             name: {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
@@ -136,62 +146,45 @@ async def declare_platform(stack: StackName, settings: Settings, config: pulumi.
         },
         "url": f"https://{settings.domain}",
     }
+    if settings.control is not None and control is not None:
+        outputs[CONTROL] = {
+            "ipv4": control.ipv4,
+            "ipv6": control.ipv6,
+            "private_ip": control_address(settings.control.location, subnets),
+            "location": settings.control.location,
+            "server_type": types[CONTROL],
+        }
+    return outputs
 
 
 def host_settings(name: str, cell: Cell, settings: Settings) -> HostSettings:
     """Return what a cell's server is set up with on its first boot."""
     network = CellNetwork.of(name, cell.subnet)
     return HostSettings(
-        cell=name,
+        name=name,
         ssh_public_keys=tuple(settings.ssh_public_keys),
-        bridge=network.bridge,
-        tenants_subnet=network.subnet,
-        caddy_address=network.caddy_address,
+        tenants=TenantsBridge(interface=network.bridge, subnet=network.subnet, caddy_address=network.caddy_address),
     )
-
-
-def zone_subnets(settings: Settings) -> dict[str, str]:
-    """Return the subnet of each network zone in use; a zone's subnet doesn't depend on which others are."""
-    zones = dict.fromkeys(NETWORK_ZONES.values())
-    ranges = map(str, IPv4Network(settings.network_range).subnets(new_prefix=24))
-    used = {NETWORK_ZONES[cell.location] for cell in settings.cells.values()}
-    return {zone: subnet for zone, subnet in zip(zones, ranges, strict=False) if zone in used}
-
-
-def private_addresses(
-    settings: Settings, subnets: Mapping[str, str], previous: Mapping[str, Mapping[str, str]]
-) -> dict[str, str]:
-    """Return each cell's private address: the one it had, or the first in its subnet that nobody had.
-
-    Another cell's coming or going must not move a running server.
-    """
-    had = {name: cell["private_ip"] for name, cell in previous.items() if "private_ip" in cell}
-    taken = set(had.values())
-    addresses: dict[str, str] = {}
-    for name, cell in sorted(settings.cells.items()):
-        subnet = IPv4Network(subnets[NETWORK_ZONES[cell.location]])
-        if name in had and IPv4Address(had[name]) in subnet:
-            addresses[name] = had[name]
-        else:
-            hosts = map(str, islice(subnet, FIRST_CELL_HOST, None))
-            addresses[name] = next(host for host in hosts if host not in taken)
-            taken.add(addresses[name])
-    return addresses
 
 
 async def _server_types(
     settings: Settings, hetzner: hcloud.Provider, previous: Mapping[str, Mapping[str, str]]
 ) -> Mapping[str, str]:
     offers = await _offers(pulumi.InvokeOptions(provider=hetzner))
+    wanted = {
+        name: (f"hosting:cells.{name}", cell.server_types, cell.location) for name, cell in settings.cells.items()
+    }
+    if settings.control is not None:
+        wanted[CONTROL] = (f"hosting:{CONTROL}", settings.control.server_types, settings.control.location)
     return {
         name: choose(
-            cell=name,
-            preferences=cell.server_types,
-            location=cell.location,
+            setting=setting,
+            preferences=preferences,
+            location=location,
             offers=offers,
             current=previous.get(name, {}).get("server_type"),
         )
-        for name, cell in settings.cells.items()
+        for name, (setting, preferences, location) in wanted.items()
     }
 
 

@@ -11,7 +11,7 @@ import pulumi
 
 from registry.errors import RegistryError
 from registry.load import load
-from stacks.names import StackName
+from stacks.names import CONTROL, StackName
 from stacks.server_types import NoServerTypeError
 from stacks.settings import NAMESPACE, SettingsError, parse_settings
 
@@ -44,7 +44,7 @@ async def program(confirmed_removals: int | None = None, registry_file: Path | N
 async def _declare(confirmed_removals: int, registry_file: Path | None) -> dict[str, object]:
     stack = StackName.parse(pulumi.get_stack())
     settings = parse_settings(_configured(), environment=stack.environment)
-    if stack.cell is not None and stack.cell not in settings.cells:
+    if stack.cell not in {None, CONTROL, *settings.cells}:
         msg = (
             f"{stack}: there is no cell `{stack.cell}` in hosting:cells (known: {', '.join(sorted(settings.cells))})."
             " Nothing is declared. Fix: add the cell, or name a stack of an existing one."
@@ -57,6 +57,10 @@ async def _declare(confirmed_removals: int, registry_file: Path | None) -> dict[
         from stacks.platform import declare_platform  # noqa: PLC0415 - a cell needs no Hetzner or AWS SDK
 
         return await declare_platform(stack, settings, config)
+    if stack.cell == CONTROL:
+        from stacks.control import declare_control  # noqa: PLC0415 - the others do without it
+
+        return await declare_control(stack, settings, config)
     from stacks.cell import declare_cell  # noqa: PLC0415 - the platform needs no Docker SDK
 
     return await declare_cell(stack, settings, registry, config, removals_confirmed=confirmed_removals)

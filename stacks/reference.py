@@ -14,6 +14,7 @@ import yaml
 from pydantic_core import PydanticUndefined
 
 from registry.cells import Cell
+from stacks.control_settings import ControlSettings
 from stacks.settings import NAMESPACE, SECRET_NAMES, Settings
 
 PROJECT = Path(__file__).parent.parent
@@ -26,6 +27,12 @@ SECRET_DESCRIPTIONS = {
     "cloudflare_token": "Cloudflare API token with DNS and zone settings edit rights for the one zone.",
     "tenant_master_keys": "Version (a number in quotes) to master key of at least 32 characters, from which every "
     "customer's secrets are derived. Never remove one that is in use.",
+    "control_environment": "With `control`: a mapping of secret environment variables. `HOSTING_...` for web and"
+    " workers (docs/control-service.md); others for the workers only: `PULUMI_BACKEND_URL`, `AWS_ACCESS_KEY_ID` and"
+    " `AWS_SECRET_ACCESS_KEY` of state and secrets provider.",
+    "control_database_password": "With `control`: password of its Postgres, made once, at least 24 letters and digits.",
+    "control_ssh_key": "With `control`: the workers' private key in OpenSSH's format. Its public half is among"
+    " `ssh_public_keys`, and at the registry's repository with the right to write.",
 }
 
 
@@ -57,6 +64,17 @@ def reference() -> str:
         "|---|---|---|",
     ]
     for name, field in Cell.model_fields.items():
+        lines.append(f"| `{name}` | {_default(field.default)} | {field.description} |")
+    lines += [
+        "",
+        "## The control server",
+        "",
+        "`hosting:control` is a mapping of:",
+        "",
+        "| field | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in ControlSettings.model_fields.items():
         lines.append(f"| `{name}` | {_default(field.default)} | {field.description} |")
     return "\n".join([*lines, ""])
 

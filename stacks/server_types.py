@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class NoServerTypeError(Exception):
-    """No server type of a cell's list can be ordered at its location."""
+    """No server type of a list can be ordered at its location."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,14 @@ class Offer:
 
 
 def choose(
-    *, cell: str, preferences: Sequence[str], location: str, offers: Sequence[Offer], current: str | None
+    *, setting: str, preferences: Sequence[str], location: str, offers: Sequence[Offer], current: str | None
 ) -> str:
     """Return the server type to declare.
 
     A server keeps its type as long as the list has it: a type that sells out must not rescale a running server.
 
     Args:
-        cell: For the message.
+        setting: Where the list is, for the message.
         preferences: Server types, best first.
         location: Hetzner location.
         offers: The provider's catalogue.
@@ -53,8 +53,8 @@ def choose(
             return name
     there = sorted(name for name, offer in here.items() if offer.available and not offer.deprecated)
     msg = (
-        f"hosting:cells.{cell}.server_types: no server can be ordered in {location}: {'; '.join(reasons)}."
-        f" To be had there: {', '.join(there) or 'nothing'}. The cell's server is not created."
+        f"{setting}.server_types: no server can be ordered in {location}: {'; '.join(reasons)}."
+        f" To be had there: {', '.join(there) or 'nothing'}. The server is not created."
         f" Fix: add one of them to the list, or choose another location."
     )
     raise NoServerTypeError(msg)

@@ -18,12 +18,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from registry.cells import Cell
 from registry.customers import Customer
+from stacks.control_settings import ControlSettings, check_pinned
+from stacks.names import CONTROL
 
 NAMESPACE = "hosting"
 HTTPS = 443
 LONGEST_PREFIX = 22
 """Longest prefix of the private network: a /24 for each of Hetzner's four network zones."""
-SECRET_NAMES = ("hcloud_token", "cloudflare_token", "tenant_master_keys")
+SECRET_NAMES = (
+    "hcloud_token",
+    "cloudflare_token",
+    "tenant_master_keys",
+    "control_environment",
+    "control_database_password",
+    "control_ssh_key",
+)
 """Settings that are set with ``--secret`` and read through ``pulumi.Config`` only."""
 
 
@@ -75,8 +84,16 @@ class Settings(BaseModel):
             "whether a custom domain is a customer's and what to show for a name that doesn't answer.",
         ),
     ]
+    control: Annotated[
+        ControlSettings | None,
+        Field(description="The control server and its service, see below; without it they run elsewhere (demo)."),
+    ] = None
     control_address: Annotated[
-        str | None, Field(description="Public IPv4 address of the shared pages (apex, www, portal).")
+        str | None,
+        Field(
+            description="Public IPv4 address of the shared pages (apex, www, portal) where `control` is not set; else"
+            " it is that server's."
+        ),
     ] = None
     zone_id: Annotated[
         str, Field(pattern=r"^[0-9a-f]{32}$", description="Cloudflare's id of the domain's zone (32 hex digits).")
@@ -137,6 +154,14 @@ class Settings(BaseModel):
     def _all_kinds(cls, value: dict[Literal["jwt", "encryption"], int]) -> dict[Literal["jwt", "encryption"], int]:
         return {**FIRST_VERSIONS, **value}
 
+    @field_validator("cells")
+    @classmethod
+    def _no_cell_is_control(cls, value: dict[str, Cell]) -> dict[str, Cell]:
+        if CONTROL in value:
+            msg = f"no cell can be called `{CONTROL}`: its stack would be the control service's"
+            raise ValueError(msg)
+        return value
+
     @field_validator("admin_networks")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
@@ -155,11 +180,7 @@ class Settings(BaseModel):
     @field_validator("image", "proxy_image")
     @classmethod
     def _pinned(cls, value: str) -> str:
-        name = value.rsplit("/", 1)[-1]
-        if "@sha256:" not in value and (":" not in name or name.endswith(":latest")):
-            msg = "must be pinned by a tag other than `latest`, or by a digest"
-            raise ValueError(msg)
-        return value
+        return check_pinned(value)
 
 
 def parse_settings(raw: Mapping[str, object], *, environment: str) -> Settings:

@@ -14,7 +14,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.customer import HEALTH_TEST, Customer, CustomerArgs, Health, go_duration
+from components.customer import HEALTH_TEST, Customer, CustomerArgs, Health
+from components.durations import go_duration
 from tests.conftest import Declare, Declared, Recorded
 
 LABELS = {

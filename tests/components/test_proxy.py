@@ -23,8 +23,8 @@ def declared_with(declare: Declare, **changes: Any) -> Declared:
             files={"/etc/caddy/fallback.html": "<p>back soon"},
             environment={"CLOUDFLARE_API_TOKEN": pulumi.Output.secret("cf-token"), "A": "plain"},
             edge_network_name="edge-eu-1",
-            tenants_network_name="tenants-eu-1",
-            tenants_address="172.30.1.2",
+            inner_network_name="tenants-eu-1",
+            inner_address="172.30.1.2",
             volume_name="caddy-eu-1",
             publish_address="0.0.0.0",
             http_port=8080,
@@ -91,6 +91,13 @@ def test_its_ports_are_http_https_and_http3(declare: Declare) -> None:
         {"internal": 443, "external": 8443, "protocol": "tcp", "ip": "0.0.0.0"},
         {"internal": 443, "external": 8443, "protocol": "udp", "ip": "0.0.0.0"},
     ]
+
+
+def test_a_third_port_is_for_other_servers(declare: Declare) -> None:
+    """At the private address only: nobody on the internet can send a packet there."""
+    ports = container(declare, private_port=("10.0.0.2", 8301)).inputs["ports"]
+    assert ports[:3] == container(declare).inputs["ports"]
+    assert ports[3:] == [{"internal": 8300, "external": 8301, "protocol": "tcp", "ip": "10.0.0.2"}]
 
 
 def test_certificates_are_on_a_protected_volume(declare: Declare) -> None:

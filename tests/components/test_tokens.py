@@ -10,6 +10,9 @@ COMPONENTS = Path(__file__).parents[2] / "components"
 TOKENS = {
     "BackupBucket": "hosting:storage:BackupBucket",
     "CellServer": "hosting:compute:CellServer",
+    "ControlDatabase": "hosting:control:ControlDatabase",
+    "ControlServer": "hosting:compute:ControlServer",
+    "ControlService": "hosting:control:ControlService",
     "Customer": "hosting:cell:Customer",
     "EdgeFirewall": "hosting:network:EdgeFirewall",
     "PrivateNetwork": "hosting:network:PrivateNetwork",

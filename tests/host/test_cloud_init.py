@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from host.cloud_init import FILES, MAX_BYTES, HostSettings, UserDataTooLongError, user_data
+from host.cloud_init import FILES, MAX_BYTES, HostSettings, TenantsBridge, UserDataTooLongError, user_data
 
+TENANTS = TenantsBridge(interface="mku-eu-1", subnet="172.30.0.0/24", caddy_address="172.30.0.2")
 SETTINGS = HostSettings(
-    cell="eu-1",
+    name="eu-1",
     ssh_public_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBnJ ada", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICs2 ci"),
-    bridge="mku-eu-1",
-    tenants_subnet="172.30.0.0/24",
-    caddy_address="172.30.0.2",
+    tenants=TENANTS,
 )
 UNITS = Path("/etc/systemd/system")
 
@@ -191,7 +190,7 @@ def test_dockers_daemon_is_configured() -> None:
 @pytest.mark.parametrize("subnet", ["172.30.0.0/24", "172.25.4.0/24", "192.168.7.0/24"])
 def test_dockers_own_networks_are_elsewhere(subnet: str) -> None:
     """Networks without a range get none of the tenants', nor of the servers' private network; and there are many."""
-    written = config(dataclasses.replace(SETTINGS, tenants_subnet=subnet))["write_files"]
+    written = config(dataclasses.replace(SETTINGS, tenants=dataclasses.replace(TENANTS, subnet=subnet)))["write_files"]
     (daemon,) = (json.loads(file["content"]) for file in written if file["path"] == "/etc/docker/daemon.json")
     pools = [IPv4Network(pool["base"]) for pool in daemon["default-address-pools"]]
     taken = (IPv4Network(subnet), IPv4Network("10.0.0.0/16"))
@@ -270,3 +269,45 @@ def test_user_namespaces_are_left_out_with_a_reason() -> None:
     assert "userns-remap" not in content("/etc/docker/daemon.json")
     source = (FILES.parent / "cloud_init.py").read_text()
     assert "No ``userns-remap``: " in source
+
+
+CONTROL = dataclasses.replace(SETTINGS, name="control", tenants=None)
+
+
+def test_a_server_without_tenants_has_nothing_of_theirs() -> None:
+    """Neither their firewall rules nor their quotas' file system; Docker waits for the first boot only."""
+    text = user_data(CONTROL)
+    for word in ("tenant-firewall", "storage-quota", "volumes-image", "var-lib-docker-volumes"):
+        assert word not in text
+    written = {file["path"]: file["content"] for file in config(CONTROL)["write_files"]}
+    assert written[str(UNITS / "docker.service.d/markitup.conf")] == (
+        "[Unit]\nConditionPathExists=/var/lib/markitup/first-boot-done\n"
+    )
+    pools = json.loads(written["/etc/docker/daemon.json"])["default-address-pools"]
+    assert {pool["base"] for pool in pools} == {"172.24.0.0/14", "192.168.0.0/17"}
+
+
+def test_a_server_without_tenants_is_as_closed_and_as_ready() -> None:
+    """The same users, sshd, ufw and upgrades; the same last commands."""
+    here, there = config(CONTROL), config()
+    for part in ("users", "packages", "apt", "power_state", "ssh_pwauth"):
+        assert here[part] == there[part]
+    ufw = [each for each in here["runcmd"] if "ufw" in each]
+    assert ufw == [each for each in there["runcmd"] if "ufw" in each]
+    assert here["runcmd"][-2:] == there["runcmd"][-2:]
+    assert ["systemctl", "enable", "docker.service"] in here["runcmd"]
+
+
+def test_cloud_init_accepts_the_document_of_a_server_without_tenants(tmp_path: Path) -> None:
+    """The real one."""
+    done = verdict(user_data(CONTROL), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_port_may_be_published_before_its_address_is_there() -> None:
+    """Docker starts before the private network has given the address, and would leave Caddy stopped."""
+    written = {file["path"]: file["content"] for file in config(CONTROL)["write_files"]}
+    assert written["/etc/sysctl.d/90-markitup.conf"] == "net.ipv4.ip_nonlocal_bind = 1\n"
+    commands_here = config(CONTROL)["runcmd"]
+    assert commands_here.index(["sysctl", "--quiet", "--system"]) < len(commands_here) - 1
+    assert "/etc/sysctl.d/90-markitup.conf" not in files()

@@ -22,11 +22,28 @@ CONFIG: Mapping[str, Any] = {
     "hosting:ssh_public_keys": ["ssh-ed25519 AAAA ada", "ssh-ed25519 BBBB ci"],
     "hosting:admin_networks": ["198.51.100.0/24"],
 }
+CONTROL: Mapping[str, Any] = {
+    "location": "fsn1",
+    "server_types": ["cx43"],
+    "image": "ghcr.io/example/control:1.2.3",
+    "database_image": "postgres:15.14-bookworm",
+    "repository": "git@github.com:example/hosting.git",
+    "environment": {"HOSTING_SMTP_HOST": "mail.example.org", "AWS_REGION": "eu-central-1", "PULUMI_PARALLEL": "4"},
+}
 MASTER_KEY = "a master key that is long enough for this"
 SECRETS: Mapping[str, Any] = {
     "hosting:hcloud_token": "hcloud-token-in-the-clear",
     "hosting:cloudflare_token": "cloudflare-token-in-the-clear",
     "hosting:tenant_master_keys": {"1": MASTER_KEY},
+}
+CONTROL_SECRETS: Mapping[str, Any] = {
+    **SECRETS,
+    "hosting:control_environment": {
+        "HOSTING_STRIPE_API_KEY": "stripe-key-in-the-clear",
+        "PULUMI_BACKEND_URL": "s3://state-in-the-clear",
+    },
+    "hosting:control_database_password": "password/in-the-clear",
+    "hosting:control_ssh_key": "ssh-key-in-the-clear\n",
 }
 PLATFORM = {"organization/hosting/test": {"cells": {"eu-1": {"ipv4": "203.0.113.1"}, "us-1": {"ipv4": "203.0.113.3"}}}}
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from stacks.names import CellNetwork, StackName, cell_labels, volume_name
+from stacks.names import CONTROL, CellNetwork, StackName, cell_labels, control_labels, volume_name
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ def test_a_stacks_name_is_taken_apart_and_put_together(text: str, environment: s
     assert (name.environment, name.cell) == (environment, cell)
     assert str(name) == text
     assert name.qualified == f"organization/hosting/{text}"
+
+
+def test_the_control_service_has_a_cells_place() -> None:
+    """Its stack is one more beside the cells', on the same platform."""
+    name = StackName.parse("prod-control")
+    assert name.cell == CONTROL
+    assert name.platform == StackName.parse("prod") == StackName.parse("prod-eu-1").platform
+    assert control_labels(name) == {"managed-by": "pulumi", "markitup.stack": "prod-control"}
 
 
 def test_a_hyphen_at_the_end_is_no_cell() -> None:

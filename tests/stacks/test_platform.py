@@ -14,7 +14,7 @@ import yaml
 from pulumi import RunError
 
 from tests.conftest import DATACENTERS, SERVER_TYPES, Declare, Declared, server_type
-from tests.stacks.estate import CONFIG, SECRETS, configured, entry, registry_file, the_program
+from tests.stacks.estate import CONFIG, CONTROL, SECRETS, configured, entry, registry_file, the_program
 
 CELLS: Mapping[str, Any] = CONFIG["hosting:cells"]
 
@@ -24,6 +24,7 @@ def declared_with(
     folder: Path,
     *,
     before: Mapping[str, Any] | None = None,
+    control_before: Mapping[str, Any] | None = None,
     answers: Mapping[str, Mapping[str, object]] | None = None,
     fails: bool = False,
     customers: str = "",
@@ -35,7 +36,11 @@ def declared_with(
         stack="test",
         config=configured(registry_file(folder, customers or entry("acme")), **changes),
         secret_config=SECRETS,
-        stacks={"organization/hosting/test": {} if before is None else {"cells": before}},
+        stacks={
+            "organization/hosting/test": {
+                name: value for name, value in (("cells", before), ("control", control_before)) if value is not None
+            }
+        },
         answers=answers,
         fails_with=RunError if fails else None,
     )
@@ -284,3 +289,88 @@ def test_another_api_is_for_tests(declare: Declare, tmp_path: Path) -> None:
     assert not {"endpoint", "pollInterval"} & set(usual)
     local = declared_with(declare, tmp_path, hcloud_endpoint="http://127.0.0.1:9/v1").one("pulumi:providers:hcloud")
     assert (local.inputs["endpoint"], local.inputs["pollInterval"]) == ("http://127.0.0.1:9/v1", "20ms")
+
+
+@pytest.fixture
+def with_control(declare: Declare, tmp_path: Path) -> Declared:
+    """The same platform with a control server in a third place."""
+    return declared_with(declare, tmp_path, control=CONTROL, control_address=None)
+
+
+def test_the_control_server_adds_exactly_this(platform: Declared, with_control: Declared) -> None:
+    """A server with its addresses, its own firewall, its place's group, and a writer of backups."""
+    added = [
+        f"{kind.rsplit(':', 1)[-1]} {name}" for kind, name in with_control.kinds if (kind, name) not in platform.kinds
+    ]
+    assert sorted(added) == [
+        "AccessKey markitup-backups-control",
+        "Firewall test-control",
+        "PlacementGroup test-fsn1",
+        "PrimaryIp test-control-v4",
+        "PrimaryIp test-control-v6",
+        "Server test-control",
+        "ServerNetwork test-control-private",
+        "User markitup-backups-control",
+        "UserPolicy markitup-backups-control",
+    ]
+    assert set(platform.kinds) < set(with_control.kinds)
+
+
+def test_the_control_server_is_where_the_cells_ask(with_control: Declared) -> None:
+    """At the second address of its zone's subnet, which no cell's ever is."""
+    assert private_ips(with_control)["control"] == "10.0.0.2"
+    assert CONFIG["hosting:control_url"] == "http://10.0.0.2:8300"
+    server = with_control.one("Server", "test-control")
+    assert server.inputs["firewallIds"] == [int(with_control.one("Firewall", "test-control").id)]
+    assert server.inputs["location"] == "fsn1"
+    assert server.protect
+    assert "tenant-firewall" not in server.inputs["userData"]
+    subnets = {each.urn for each in with_control.all("NetworkSubnet")}
+    assert subnets <= with_control.one("ControlServer").dependencies
+
+
+def test_the_shared_names_lead_to_the_control_server(with_control: Declared) -> None:
+    """Apex, www and portal have its address without anybody writing it down."""
+    address = with_control.outputs["control"]["ipv4"]
+    v4 = with_control.one("PrimaryIp", "test-control-v4")
+    assert address == f"203.0.113.{int(v4.id) % 250}"
+    records = {
+        each.inputs["name"]: each.inputs["content"]
+        for each in with_control.all("DnsRecord")
+        if "content" in each.inputs
+    }
+    shared = ("markitup.io", "www.markitup.io", "portal.markitup.io")
+    assert {name: records[name] for name in shared} == dict.fromkeys(shared, address)
+
+
+def test_the_control_servers_outputs(with_control: Declared) -> None:
+    """What its stack needs of it, and credentials of its own for backups."""
+    outputs = with_control.outputs
+    assert set(outputs["control"]) == {"ipv4", "ipv6", "private_ip", "location", "server_type"}
+    assert (outputs["control"]["private_ip"], outputs["control"]["server_type"]) == ("10.0.0.2", "cx43")
+    assert set(outputs["backup_credentials"]) == {"eu-1", "us-1", "control"}
+    assert "backup_credentials.control.secret_access_key" in with_control.secret_outputs
+    policy = json.loads(with_control.one("UserPolicy", "markitup-backups-control").inputs["policy"])
+    assert policy["Statement"][1]["Resource"].endswith("/control/*")
+
+
+def test_the_control_server_keeps_its_type(declare: Declare, tmp_path: Path) -> None:
+    """A size that sells out doesn't rescale it; the refusal of a new one names the setting."""
+    offers = {SERVER_TYPES: {"serverTypes": [server_type("cx43", "nbg1"), server_type("cpx42", "nbg1", "ash", "fsn1")]}}
+    control = {**CONTROL, "server_types": ["cx43"]}
+    refused = declared_with(declare, tmp_path, control=control, answers=offers, fails=True)
+    assert "hosting:control.server_types: no server can be ordered in fsn1" in str(refused.error)
+    kept = declared_with(declare, tmp_path, control=control, answers=offers, control_before={"server_type": "cx43"})
+    assert types_of(kept)["control"] == "cx43"
+
+
+def test_a_control_server_elsewhere_opens_its_zone(declare: Declare, tmp_path: Path) -> None:
+    """Its subnet exists, where no cell is too."""
+    offers = {SERVER_TYPES: {"serverTypes": [server_type("cx43", "nbg1", "sin"), server_type("cpx42", "ash")]}}
+    declared = declared_with(declare, tmp_path, control={**CONTROL, "location": "sin"}, answers=offers)
+    assert {each.inputs["networkZone"] for each in declared.all("NetworkSubnet")} == {
+        "eu-central",
+        "us-east",
+        "ap-southeast",
+    }
+    assert private_ips(declared)["control"] == "10.0.3.2"

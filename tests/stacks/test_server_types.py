@@ -23,7 +23,9 @@ OFFERS = [
 
 def chosen(*preferences: str, current: str | None = None) -> str:
     """Choose for a cell in Nuremberg."""
-    return choose(cell="eu-1", preferences=preferences, location="nbg1", offers=OFFERS, current=current)
+    return choose(
+        setting="hosting:cells.eu-1", preferences=preferences, location="nbg1", offers=OFFERS, current=current
+    )
 
 
 def test_the_best_that_is_to_be_had() -> None:
@@ -58,7 +60,7 @@ def test_nothing_to_be_had_is_refused() -> None:
     assert str(error.value) == (
         "hosting:cells.eu-1.server_types: no server can be ordered in nbg1: cx53 is sold out there at the moment;"
         " cpx41 has left the catalogue there; ccx33 is not offered there; cx99 is not offered there."
-        " To be had there: cpx42, cx43. The cell's server is not created."
+        " To be had there: cpx42, cx43. The server is not created."
         " Fix: add one of them to the list, or choose another location."
     )
 
@@ -66,4 +68,4 @@ def test_nothing_to_be_had_is_refused() -> None:
 def test_a_location_without_offers_says_so() -> None:
     """No empty list in the message."""
     with pytest.raises(NoServerTypeError, match="To be had there: nothing"):
-        choose(cell="us-1", preferences=["cx43"], location="hil", offers=OFFERS, current=None)
+        choose(setting="hosting:cells.us-1", preferences=["cx43"], location="hil", offers=OFFERS, current=None)

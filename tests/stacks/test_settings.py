@@ -198,3 +198,43 @@ def test_a_file_that_cannot_be_read_names_itself(tmp_path: Path, content: str | 
         path.write_text(content)
     with pytest.raises(SettingsError, match=f"(?s)Pulumi.prod.yaml: .*{message}"):
         read_settings(path)
+
+
+CONTROL: dict[str, Any] = {
+    "location": "fsn1",
+    "server_types": ["cx43"],
+    "image": "ghcr.io/example/control:1.2.3",
+    "repository": "git@github.com:example/hosting.git",
+}
+
+
+def test_no_cell_is_called_control() -> None:
+    """Its stack's name is taken."""
+    with pytest.raises(SettingsError, match="no cell can be called `control`"):
+        settings(cells={"control": CELL})
+
+
+def test_the_control_server_is_a_mapping() -> None:
+    """As text, as the engine hands it over, and with defaults for what is not said."""
+    control = settings(control=json.dumps(CONTROL)).control
+    assert control is not None
+    assert (control.workers, control.private_port, control.docker_host) == (1, 8300, None)
+    assert control == settings(control=CONTROL).control
+    assert settings().control is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image": "ghcr.io/example/control:latest"}, "hosting:control.image: .*must be pinned"),
+        ({"database_image": "postgres"}, "hosting:control.database_image: .*must be pinned"),
+        ({"workers": 0}, "hosting:control.workers: .*greater than or equal to 1"),
+        ({"server_types": []}, "hosting:control.server_types: "),
+        ({"environment": {"lower-case": "x"}}, "hosting:control.environment.lower-case: "),
+        ({"colour": "red"}, "hosting:control.colour: no such setting"),
+    ],
+)
+def test_a_wrong_control_server_is_refused(change: dict[str, object], reason: str) -> None:
+    """With the path of the mistake."""
+    with pytest.raises(SettingsError, match=reason):
+        settings(control={**CONTROL, **change})

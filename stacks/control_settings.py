@@ -1,0 +1,68 @@
+"""Settings of the control server and its service: ``hosting:control``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+SHARED_PREFIX = "HOSTING_"
+"""Variables that begin so are the service's own, and reach its web process too; others are the engine's."""
+
+
+class ControlSettings(BaseModel):
+    """Where the control service runs, and as what. Descriptions become the configuration reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    location: Annotated[Literal["nbg1", "fsn1", "hel1", "ash", "hil", "sin"], Field(description="Hetzner location.")]
+    server_types: Annotated[
+        tuple[str, ...], Field(min_length=1, description="Sizes to order, best first; the first to be had is taken.")
+    ]
+    image: Annotated[str, Field(description="The control service's image, pinned; built from images/control.")]
+    database_image: Annotated[
+        str, Field(description="Postgres image, pinned; of the major version whose `pg_dump` images/control has.")
+    ] = "postgres:15.14-bookworm"
+    repository: Annotated[
+        str,
+        Field(
+            description="Address of the git repository with the registry and the stack file, for the workers' SSH key."
+        ),
+    ]
+    workers: Annotated[int, Field(ge=1, le=8, description="Worker containers.")] = 1
+    environment: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str],
+        Field(
+            description="Plain environment variables: `HOSTING_...` for web and workers (docs/control-service.md),"
+            " others for the workers, and `AWS_...` for the backups too."
+        ),
+    ] = {}
+    web_memory_mib: Annotated[int, Field(ge=128, description="Memory limit of the web container in MiB.")] = 256
+    worker_memory_mib: Annotated[int, Field(ge=512, description="Memory limit of a worker in MiB.")] = 2_048
+    database_memory_mib: Annotated[int, Field(ge=256, description="Memory limit of Postgres in MiB.")] = 1_024
+    docker_host: Annotated[
+        str | None, Field(description="Docker Engine; default: ssh://markitup@ the server's address.")
+    ] = None
+    http_port: Annotated[int, Field(gt=0, lt=65_536, description="Published for HTTP.")] = 80
+    https_port: Annotated[int, Field(gt=0, lt=65_536, description="Published for HTTPS.")] = 443
+    private_port: Annotated[
+        int, Field(gt=0, lt=65_536, description="Where the cells ask, at the private address; see `control_url`.")
+    ] = 8_300
+
+    @field_validator("image", "database_image")
+    @classmethod
+    def _pinned(cls, value: str) -> str:
+        return check_pinned(value)
+
+
+def check_pinned(value: str) -> str:
+    """Return an image's reference.
+
+    Raises:
+        ValueError: it may name another image tomorrow.
+    """
+    name = value.rsplit("/", 1)[-1]
+    if "@sha256:" not in value and (":" not in name or name.endswith(":latest")):
+        msg = "must be pinned by a tag other than `latest`, or by a digest"
+        raise ValueError(msg)
+    return value
