@@ -11,9 +11,12 @@ from scripts.context import Context
 from scripts.report import print_results, results_as_data
 from scripts.review import judge, read_versions
 from scripts.terminal import context_of, print_json, refuse, say
+from stacks.names import CONTROL
 from webhook.deploy import StackResult
 
-Cells = Annotated[list[str] | None, typer.Option("--cell", help="Only this cell; may be repeated. Not the platform.")]
+Cells = Annotated[
+    list[str] | None, typer.Option("--cell", help="Only this cell, or `control`; may be repeated. Not the platform.")
+]
 Changed = Annotated[
     str | None,
     typer.Option(
@@ -64,7 +67,7 @@ def preview(
 
 
 def _cells(context: Context, wanted: list[str] | None) -> list[str]:
-    known = sorted(context.settings.cells)
+    known = sorted([*context.settings.cells, *([CONTROL] if context.settings.control else [])])
     unknown = [name for name in wanted or [] if name not in known]
     if unknown:
         raise refuse(f"There is no cell {', '.join(unknown)}. Cells: {', '.join(known)}.")
