@@ -67,7 +67,7 @@ def preview(
 
 
 def _cells(context: Context, wanted: list[str] | None) -> list[str]:
-    known = sorted([*context.settings.cells, *([CONTROL] if context.settings.control else [])])
+    known = sorted({*context.settings.cells} | ({CONTROL} if context.settings.control else set[str]()))
     unknown = [name for name in wanted or [] if name not in known]
     if unknown:
         raise refuse(f"There is no cell {', '.join(unknown)}. Cells: {', '.join(known)}.")

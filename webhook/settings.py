@@ -50,6 +50,8 @@ def _remote(value: str) -> str:
         raise ValueError(message)
     if "://" in value and urlsplit(value).password is not None:
         message = "has a password in it, which git would write into files and messages"
+        raise ValueError(message)
+    return value
 
 
 def _secret_key(value: SecretStr) -> SecretStr:

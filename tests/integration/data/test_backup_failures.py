@@ -201,10 +201,10 @@ def test_a_database_that_is_damaged(premises: Premises) -> None:
 )
 def test_a_tar_that_says_it_is_done(premises: Premises, lie: str) -> None:
     """And left the database out, or packed something else: the archive is whole, and not what the instance has."""
-    script = f"#!/bin/sh\\n{lie}\\nexec busybox tar \\"$@\\"\\n"
+    script = rf"#!/bin/sh\n{lie}\nexec busybox tar \"\$@\"\n"
     file = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nUSER root\n"
     file += f'RUN rm /usr/bin/tar && printf "{script}" >/usr/bin/tar && chmod 755 /usr/bin/tar\nUSER 1001:1001\n'
-    image = premises.yard.image(file.replace("$@", "\\$@"), premises.image)
+    image = premises.yard.image(file, premises.image)
     text = refused(premises, replace(noise(premises, 1), image=image))
     assert "it does not hold what the instance has" in text
 
