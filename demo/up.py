@@ -98,7 +98,8 @@ def bring_up(image: str | None) -> bool:
     _firewall(declared)
     _control_service(variables, gateway, ports["control"])
     say("updating the platform, then both cells; only differences are changed")
-    results = deployer.up(sorted(declared.cells), platform=True)
+    commit = find_context(DEMO_ENVIRONMENT).store().committed()
+    results = deployer.up(sorted(declared.cells), platform=True, commit=commit)
     print_results(results)
     _write_demo_json(endpoints, declared, ports, variables)
     if any(result.error is not None for result in results):

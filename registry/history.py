@@ -107,9 +107,13 @@ class History:
                 lineage = [word for parent in parents for word in ("-p", parent)]
                 return str(self._git.commit_tree(tree, *lineage, "-m", message))
 
+    def is_changed(self) -> bool:
+        """Return whether the file is not as the newest commit has it."""
+        return bool(self._git.status("--porcelain", "--", self._name))
+
     def commit_left_over(self) -> None:
         """Commit what a person, or a crash, left in the file, as it is; whatever else is staged stays staged."""
-        if not self._git.status("--porcelain", "--", self._name):
+        if not self.is_changed():
             return
         with self._git.custom_environment(**_IDENTITY):
             self._git.add("--", self._name)

@@ -200,6 +200,11 @@ class RegistryStore:
         with open_history(self._path, self._branch) as history:
             return None if history is None else history.head()
 
+    def committed(self) -> str | None:
+        """Return the commit that the file is as; None where it was changed since, or is in no git repository."""
+        with open_history(self._path, self._branch) as history:
+            return None if history is None or history.is_changed() else history.head()
+
     def proposals(self) -> list[str]:
         """Return the branches of what is proposed, as far as this clone knows."""
         with open_history(self._path, self._branch) as history:

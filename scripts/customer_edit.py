@@ -96,7 +96,7 @@ def apply_edit(context: Context, customer_id: str, summary: str, operation: Oper
     entry = after or before
     if not update or entry is None:
         return
-    results = context.deployer(say).up([entry.cell], platform=False)
+    results = context.deployer(say).up([entry.cell], platform=False, commit=commit or store.committed())
     print_results(results)
     if any(result.error is not None for result in results):
         raise refuse("The registry is changed, the cell is not. Fix the reason, then `hosting up` applies it.")

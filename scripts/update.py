@@ -42,14 +42,17 @@ def up(
     if cell and changed is not None:
         raise typer.BadParameter("--cell and --changed both say which cells: give one of them")
     cells = _cells(context, cell) if changed is None else _changed(context, changed)
-    registry = context.store().read()  # the whole registry is sound, or nothing is started
+    store = context.store()
+    commit = store.committed()  # before the file is read: it can be newer than that, never older
+    registry = store.read()  # the whole registry is sound, or nothing is started
     if not cells:
         say(f"No customer differs in {changed}: nothing to do.")
         _report([], as_json=as_json)
         return
     deployer = context.deployer(say)
     deployer.refuse_lost_customers(registry, confirmed=confirm_removals)
-    results = deployer.up(cells, platform=not cell and changed is None, confirmed_removals=confirm_removals)
+    platform = not cell and changed is None
+    results = deployer.up(cells, platform=platform, confirmed_removals=confirm_removals, commit=commit)
     _report(results, as_json=as_json)
 
 

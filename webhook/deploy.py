@@ -309,7 +309,9 @@ class Deployer:
             stack.import_stack(automation.Deployment(version=exported.version, deployment=state))
 
     def _select(self, name: StackName, confirmed_removals: int, registry: Path | None = None) -> automation.Stack:
-        return automation.create_or_select_stack(
+        # A preview of another registry makes nothing, not even a stack.
+        find = automation.create_or_select_stack if registry is None else automation.select_stack
+        return find(
             stack_name=str(name),
             project_name=PROJECT,
             program=partial(program, confirmed_removals, registry),

@@ -154,6 +154,13 @@ def test_an_edit_by_hand_is_committed_first(store: RegistryStore, path: Path) ->
     assert "Actor: unknown" in git(path.parent, "log", "-1", "--skip=1", "--format=%(trailers)")
 
 
+def test_the_commit_that_the_file_is_as(store: RegistryStore, path: Path) -> None:
+    """None while somebody's edit is in it: what is brought onto a cell then is no commit's."""
+    assert store.committed() == store.head()
+    path.write_text(path.read_text() + "# by hand\n")
+    assert store.committed() is None
+
+
 def test_a_staged_edit_by_hand_is_committed_first(store: RegistryStore, path: Path) -> None:
     """It makes no difference whether the person has staged the edit already."""
     path.write_text(TEXT.replace("birch", "staged"), encoding="utf-8")

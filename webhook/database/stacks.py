@@ -53,8 +53,6 @@ def note_begun(session: Session, name: str, *, now: datetime) -> None:
 
 
 def note_finished(session: Session, name: str, *, covered: str | None, version: int | None) -> None:
-    """Note that the update came to its end, and what it brought; without a commit the one from before stays."""
-    values: dict[str, object] = {"name": name, "version": version, "unfinished_since": None}
-    if covered is not None:
-        values["covered"] = covered
+    """Note that the update came to its end, and what it brought; without a commit, how far it is is not known."""
+    values = {"name": name, "covered": covered, "version": version, "unfinished_since": None}
     insert_or_update(session, StackRecord, values, key=["name"])

@@ -5,8 +5,6 @@ An event is a row, and workers look for rows (ADR 11): no worker, no work. What 
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +31,7 @@ class WorkerRecord(Base):
     """One worker process.
 
     Attributes:
-        name: ``host:pid``.
+        name: Its process's identity.
         seen_at: When it last said so.
         engine_version: Of its Pulumi; None where it has none that runs.
         engine_problem: Why its engine can't be used; None where it can.
@@ -64,11 +62,6 @@ class Work:
     waiting_since: datetime | None
 
 
-def own_name() -> str:
-    """Return this process's name among the workers."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def beat(
     session: Session,
     name: str,
@@ -82,7 +75,7 @@ def beat(
 
     Args:
         session: In a transaction.
-        name: The worker's (``own_name``).
+        name: The worker's (``process_identity.identity``).
         now: The time.
         engine_version: Of its engine; None where it has none that runs.
         engine_problem: What is wrong with its engine, with the fix.

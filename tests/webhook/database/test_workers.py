@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +20,6 @@ from webhook.database.workers import (
     leave,
     living,
     look_at_work,
-    own_name,
     queue_problem,
     seconds_since,
 )
@@ -50,11 +47,6 @@ def wait(engine: Engine, event_id: str = "evt_1", *, since: datetime = NOW) -> N
     )
     with Session(engine) as session, session.begin():
         record_event(session, event)
-
-
-def test_a_worker_is_named_by_its_process() -> None:
-    """Two on one machine are two."""
-    assert own_name() == f"{socket.gethostname()}:{os.getpid()}"
 
 
 def test_a_beat_replaces_the_one_before(engine: Engine) -> None:
