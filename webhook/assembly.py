@@ -69,6 +69,7 @@ def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Ef
         store=store,
         settings=settings,
         engine=engine,
+        turns=turns,
         updates=CellUpdates(deployer, registry_file(service, settings), fetch=store.sync),
         probe=Probe.of(settings, ca_file=service.ca_file),
         facts=InstanceFacts(

@@ -10,7 +10,7 @@ import smtplib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Engine
@@ -23,6 +23,7 @@ from webhook.database.mails import (
     MailRecord,
     begin_mail,
     claim_mail,
+    customers_owed,
     forgive_mail,
     give_back_mail,
     mark_sent,
@@ -30,6 +31,9 @@ from webhook.database.mails import (
 )
 from webhook.mail.letters import write
 from webhook.mail.post import Post
+
+LATE = timedelta(minutes=15)
+"""After which an owed letter's change is made, or the letter was forgiven: a change's tries take less."""
 
 log = structlog.get_logger("worker")
 
@@ -101,6 +105,13 @@ class Letterbox:
                 log.warning("letter without an address", customer=customer_id, letter=letter.template)
             else:
                 self._send(self.post, letter, to, event_id)
+
+    def send_late(self) -> None:
+        """Send what is owed for so long that nobody is at it: no mail server took it when its change was made."""
+        with Session(self.engine) as session:
+            customers = customers_owed(session, claimed_before=self.clock() - LATE)
+        for customer_id in customers:
+            self.send(customer_id, None)
 
     def _send(self, post: Post, letter: MailRecord, to: str, event_id: str | None) -> None:
         """Send a letter once: it is begun before, so that a crash in between can't send it twice."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
+from zlib import crc32
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -27,17 +28,21 @@ from webhook.alerts import Alerts
 from webhook.approvals import Approvals
 from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.customers import save_customer
+from webhook.database.engine import reading
 from webhook.database.instances import remove_instance, save_instance
 from webhook.database.ledger import LedgerKind, append
-from webhook.database.subscriptions import save_subscription
+from webhook.database.subscriptions import find_subscription, save_subscription
 from webhook.instance_facts import Facts
 from webhook.letterbox import Letterbox
 from webhook.probe import HEALTHY_WITHIN_SECONDS, Probe
-from webhook.subscriptions import Account, read
+from webhook.subscriptions import Account, payer_of, read
+from webhook.turns import Turns
 
 if TYPE_CHECKING:
     from stripe import StripeClient
 
+SETTLING_AT_ONCE = 8
+"""So many payers' subscriptions are looked at at a time, by all workers together; each takes some calls to Stripe."""
 MOST_WORDS = 2000
 """Characters of an error that the ledger keeps."""
 
@@ -82,6 +87,7 @@ class Settlement:
         store: The registry.
         settings: The environment's.
         engine: The management database.
+        turns: Lets one at a time settle what a payer pays for.
         updates: Brings commits onto cells.
         probe: Looks whether an instance answers.
         facts: What an instance uses, its backups, and whether it is gone.
@@ -96,6 +102,7 @@ class Settlement:
     store: RegistryStore
     settings: Settings
     engine: Engine
+    turns: Turns
     updates: CellUpdates
     probe: Probe
     facts: Facts
@@ -118,6 +125,11 @@ class Settlement:
             EntryChanged: somebody edited the entry meanwhile; to be tried again.
             RegistryError: the registry is refused; a person has to mend it.
         """
+        with self.turns.alone(f"settling-{crc32(self._payer(subscription_id).encode()) % SETTLING_AT_ONCE}"):
+            return self._change(subscription_id, event_id, answers=answers)
+
+    def _change(self, subscription_id: str, event_id: str | None, *, answers: bool) -> Settled:
+        """Do so alone: with what another one read of Stripe a moment ago, it would undo what is newer."""
         account = read(self.stripe, subscription_id)
         registry = self.store.read()
         subscription = linked(account.subscription, registry)
@@ -192,6 +204,11 @@ class Settlement:
         """Send the customer's letters that are owed; what no mail server takes stays owed."""
         if settled.customer_id is not None:
             self.letterbox.send(settled.customer_id, event_id)
+
+    def _payer(self, subscription_id: str) -> str:
+        with Session(reading(self.engine)) as session:
+            known = find_subscription(session, subscription_id)
+        return payer_of(self.stripe, subscription_id) if known is None else known.stripe_customer
 
     def _used(self, subscription: Subscription, entry: Customer | None) -> DataUsed | None:
         """Measure what is used where a smaller plan is asked for; that takes seconds, so only then."""

@@ -188,6 +188,16 @@ def alert_of(payload: Raw) -> Alert | None:
     return Alert(kind=kind, cause=f"invoice-stuck:{name}", text=text)
 
 
+def payer_of(client: StripeClient, subscription_id: str) -> str:
+    """Return the Stripe customer who pays by a subscription; it never becomes another one's.
+
+    Raises:
+        stripe.InvalidRequestError: there is no such subscription.
+        stripe.StripeError: Stripe can't be reached or refuses; to be tried again.
+    """
+    return str(_id(client.v1.subscriptions.retrieve(subscription_id).to_dict()["customer"]))
+
+
 def read(client: StripeClient, subscription_id: str) -> Account:
     """Return the present state of a subscription, its customer and their open invoices.
 

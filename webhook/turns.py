@@ -1,4 +1,6 @@
-"""One update of a stack at a time, whoever starts it: a turn is taken, and given back by itself when its holder dies.
+"""One at a time, whoever starts it: a turn is taken, and given back by itself when its holder dies.
+
+A stack is updated by one at a time, and what a payer's subscriptions come to is found by one at a time.
 
 On Postgres a turn is an advisory lock of a connection, so that workers on many machines take turns; on SQLite, which
 lives on one machine, it is a lock file. Either ends with its process, however that ends.
@@ -23,8 +25,10 @@ from webhook.database.engine import reading
 from webhook.database.stacks import Standing, note_begun, note_finished, standing_of
 
 PAUSE_SECONDS = 0.2
+STACKS_AT_ONCE = 4
+"""So many stacks does one process work on at a time; the next ones wait. Each takes a core and 300 MB (FACTS)."""
 LOCK_CLASS = 1_213_484_628
-"""First half of the advisory locks' numbers, so that they are nobody else's; the stack's name gives the second."""
+"""First half of the advisory locks' numbers, so that they are nobody else's; a name's hash is the second."""
 
 
 def _now() -> datetime:
@@ -59,14 +63,18 @@ class Turn:
 class Turns:
     """Gives out turns."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, engine: Engine, *, clock: Callable[[], datetime] = _now, stacks_at_once: int = STACKS_AT_ONCE
+    ) -> None:
         """Give out turns.
 
         Args:
             engine: The management database, which all who update the same stacks share.
             clock: The time, UTC.
+            stacks_at_once: So many turns at stacks does this process have at a time.
         """
         self._engine = engine
+        self._places = threading.BoundedSemaphore(stacks_at_once)
         self._clock = clock
         # Threads of this process wait here: a hundred that wait in the database would need a hundred connections.
         self._here: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -79,20 +87,26 @@ class Turns:
     @contextmanager
     def take(self, stack: str) -> Generator[Turn]:
         """Wait for one's turn at a stack, and give it back at the end."""
-        with self._here[stack], self._alone(stack):
+        with self._here[stack], self._places, self._alone(stack):
             yield Turn(stack=stack, standing=self.standing(stack), _engine=self._engine, _clock=self._clock)
 
-    def _alone(self, stack: str) -> AbstractContextManager[object]:
+    @contextmanager
+    def alone(self, name: str) -> Generator[None]:
+        """Wait until nobody else of that name is at work; names are few, for each is kept."""
+        with self._here[name], self._alone(name):
+            yield
+
+    def _alone(self, name: str) -> AbstractContextManager[object]:
         if self._engine.dialect.name == "postgresql":
-            return _advisory_lock(self._engine, stack)
+            return _advisory_lock(self._engine, name)
         folder = Path(str(self._engine.url.database)).parent / "turns"
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{stack}.lock", poll_interval=PAUSE_SECONDS)
+        return FileLock(folder / f"{name}.lock", poll_interval=PAUSE_SECONDS)
 
 
 @contextmanager
-def _advisory_lock(engine: Engine, stack: str) -> Generator[None]:
-    names = {"class": LOCK_CLASS, "name": stack}
+def _advisory_lock(engine: Engine, name: str) -> Generator[None]:
+    names = {"class": LOCK_CLASS, "name": name}
     take = text("SELECT pg_try_advisory_lock(:class, hashtext(:name))")
     give_back = text("SELECT pg_advisory_unlock(:class, hashtext(:name))")
     # No transaction stays open meanwhile: it would hold back the database's own cleaning.

@@ -67,6 +67,7 @@ class Worker:
             self._every(0, self._begin_events)
             self._every(BEAT_SECONDS, self._beat)
             self._every(RENEW_SECONDS, self._renew_events)
+            self._every(RENEW_SECONDS, self._send_letters)
             self._every(SYNC_SECONDS, self._sync)
             self._every(BEAT_SECONDS, self._begin_day)
 
@@ -96,6 +97,10 @@ class Worker:
                 log.warning("an event's workflow came to nothing; it is begun anew", event_id=event_id)
                 with Session(self._engine) as session, session.begin():
                     renew_event(session, event_id, now=now())
+
+    def _send_letters(self) -> None:
+        """Send what no mail server took when it was due."""
+        self._effects.settlement.letterbox.send_late()
 
     def _waiting(self) -> Sequence[tuple[str, datetime]]:
         return pending_events(self._engine, now())

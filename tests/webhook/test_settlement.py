@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ from webhook.mail.post import Post
 from webhook.probe import Answer, Probe
 from webhook.pull_requests import PlainBranches
 from webhook.settlement import NotAnsweringError, Settlement
+from webhook.turns import Turns
 from webhook.workflows import settle, settle_with
 
 ID = "c-glade234"
@@ -183,6 +185,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
                 store=store,
                 settings=settings,
                 engine=engine,
+                turns=Turns(engine),
                 updates=CellUpdates(updater, path),
                 probe=eyes,
                 facts=facts,
@@ -252,6 +255,31 @@ def test_a_letter_that_no_server_takes_is_owed(company: Company) -> None:
     company.letters.away = False
     company.settle(subscription)
     assert len(company.letters.subjects) == 1
+
+
+def test_a_letter_is_sent_late_without_another_event(company: Company) -> None:
+    """A customer to whom nothing more happens gets the letter too, but not before its change can have been made."""
+    company.letters.away = True
+    company.settle(company.sign_up())
+    company.letters.away = False
+    box = company.settlement.letterbox
+    box.send_late()
+    assert company.letters.subjects == []
+    company.pass_days(1)
+    for _ in range(2):
+        box.send_late()
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+
+
+def test_hints_at_once_are_settled_one_by_one(company: Company) -> None:
+    """A sign-up's events arrive together: the second look sees what the first has done, and nobody's letter is lost."""
+    subscription = company.sign_up()
+    settle_with(company.settlement)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: settle(subscription, EVENT), range(6)))
+    assert company.status is Status.ACTIVE
+    assert company.commits() == 1 + 2  # the entry, and that it is active
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
 
 
 def test_a_change_that_is_refused_is_not_told(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,24 @@ def test_threads_take_turns(engine: Engine) -> None:
     assert (inside, seen) == ([0], [1])
 
 
+def test_a_process_works_on_so_many_stacks_at_a_time(engine: Engine) -> None:
+    """The next stack waits for a place; what is no stack does not."""
+    turns = Turns(engine, stacks_at_once=1)
+    entered = threading.Event()
+
+    def enter() -> None:
+        with turns.take("prod-eu-2"):
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    with turns.take("prod-eu-1"):
+        thread.start()
+        with turns.alone("settling-1"):
+            assert not entered.wait(0.5)
+    assert entered.wait(10)
+    thread.join(10)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL])
 def test_a_dead_holder_gives_its_turn_back(engine: Engine, database_url: str, number: int) -> None:
     """Nobody enters while another process lives; once it is killed the next one does, and sees it was unfinished."""

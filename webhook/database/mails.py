@@ -73,6 +73,14 @@ def owed_mails(session: Session, customer_id: str) -> Sequence[MailRecord]:
     return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
 
 
+def customers_owed(session: Session, *, claimed_before: datetime) -> Sequence[str]:
+    """Return whom mails are owed since before a moment that nobody has begun to send."""
+    query = select(MailRecord.customer_id).where(
+        MailRecord.begun_at.is_(None), MailRecord.sent_at.is_(None), MailRecord.claimed_at < claimed_before
+    )
+    return [each for each in session.scalars(query.distinct().order_by(MailRecord.customer_id)) if each is not None]
+
+
 def begin_mail(session: Session, cause: str, *, now: datetime) -> bool:
     """Set out to send a mail; return False where somebody else did."""
     statement = (

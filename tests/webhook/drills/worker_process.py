@@ -27,6 +27,7 @@ from webhook.mail.post import Post
 from webhook.probe import Answer, Probe
 from webhook.pull_requests import PlainBranches
 from webhook.settlement import Settlement
+from webhook.turns import Turns
 from webhook.worker import work
 
 SETTINGS_FILE = "Pulumi.test.yaml"
@@ -67,6 +68,7 @@ def main(folder: Path, database_url: str, stripe_url: str, mail_port: int) -> No
         store=store,
         settings=settings,
         engine=engine,
+        turns=Turns(engine),
         updates=CellUpdates(updater, folder / REGISTRY, fetch=store.sync),
         probe=Eyes(),
         facts=KnownFacts(clock().date()),
