@@ -140,7 +140,9 @@ class Company:
         deadline = time.monotonic() + WAIT_SECONDS
         while not truth():
             logs = {each.name: each.read_text()[-3000:] for each in self.folder.glob("*.log")}
-            assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} s: {what}; {self.states()}\n{logs}"
+            assert time.monotonic() < deadline, (
+                f"not within {WAIT_SECONDS} s: {what}; {self.states()}\n{self.registry()}\n{logs}"
+            )
             time.sleep(0.1)
 
     def sign_up(self, name: str, *, price: str, subdomain: str | None = None) -> str:
