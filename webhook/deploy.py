@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -222,6 +223,13 @@ class Deployer:
     def version(self) -> str:
         """The engine's version."""
         return str(self._command.version)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the engine can't be run; None where it can."""
+        if shutil.which(self._command.command) is not None:
+            return None
+        return f"{self._command.command} can't be run. Fix: start this process again, which fetches or builds it"
 
     @property
     def updating(self) -> tuple[str, ...]:

@@ -203,7 +203,15 @@ def work(effects: Effects, engine: Engine, database_url: str) -> None:
 
 
 def _beat(session: Session, name: str, effects: Effects) -> None:
-    beat(session, name, now=now(), engine_version=effects.deployer.version, updating=effects.deployer.updating)
+    deployer = effects.deployer
+    beat(
+        session,
+        name,
+        now=now(),
+        engine_version=deployer.version,
+        engine_problem=deployer.problem,
+        updating=deployer.updating,
+    )
 
 
 def _name(event_id: str, at: datetime) -> str:

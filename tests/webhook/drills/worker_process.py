@@ -46,6 +46,7 @@ class DrillUpdater(CountingUpdater):
     """An engine that takes a moment and tells what a worker says of it."""
 
     version = "drill"
+    problem: str | None = None
     updating: tuple[str, ...] = ()
 
     def interrupt(self) -> None:
