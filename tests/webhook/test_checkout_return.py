@@ -8,25 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from registry.customers import Status
 from tests.webhook.sign_up_desk import ORDER, PUBLIC_URL, SignUps, Visitor, query, sign_ups
-from webhook.database.engine import open_database
-from webhook.database.migrate import migrate
 from webhook.database.reservations import release
 from webhook.database.subscriptions import save_subscription
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[SignUps]:
-    """The sign-up pages."""
-    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(engine)
+def desk(tmp_path: Path, engine: Engine) -> Iterator[SignUps]:
+    """The sign-up pages, on each database."""
     with sign_ups(engine, tmp_path) as opened:
         yield opened
-    engine.dispose()
 
 
 @pytest.fixture

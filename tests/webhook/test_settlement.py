@@ -29,11 +29,9 @@ from webhook.alerts import Alerts
 from webhook.approvals import Approvals
 from webhook.backup import BackupError
 from webhook.cell_updates import CellUpdates, UpdateError
-from webhook.database.engine import open_database
 from webhook.database.events import NewEvent, record_event
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.database.mails import MailRecord
-from webhook.database.migrate import migrate
 from webhook.letterbox import Letterbox
 from webhook.mail.post import Post
 from webhook.probe import Answer, Probe
@@ -149,8 +147,8 @@ class Company:
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Company]:
-    """Make a company with one customer."""
+def company(tmp_path: Path, engine: Engine) -> Iterator[Company]:
+    """Make a company with one customer, on each database."""
     (tmp_path / "registry").mkdir()
     path = tmp_path / "registry" / "customers.yaml"
     path.write_text(REGISTRY)
@@ -158,8 +156,6 @@ def company(tmp_path: Path) -> Iterator[Company]:
     repo.index.add([path.name])
     repo.index.commit("Start", author=Actor("test", "t@localhost"), committer=Actor("test", "t@localhost"))
     settings = parse_settings(SETTINGS, environment="test")
-    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(engine)
     now = datetime.now(tz=UTC)
     with Session(engine) as session, session.begin():
         event = NewEvent(id=EVENT, type="test", api_version=None, created=now, received_at=now, payload={})
@@ -210,7 +206,6 @@ def company(tmp_path: Path) -> Iterator[Company]:
             repo=repo,
         )
     mail_server.stop()
-    engine.dispose()
     repo.close()
 
 
