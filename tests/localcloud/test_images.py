@@ -128,7 +128,7 @@ def test_tenant_image_follows_its_base() -> None:
 def test_failed_import_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The Engine answers a failed import with a good status: the missing image is what tells."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(packages, "download", lambda _folder: ())
+    monkeypatch.setattr(packages, "download", lambda _folder, _names: ())
     with pytest.raises(build_context.ImageBuildError, match="did not import hosting-local/debian"):
         images.ensure_base(engine(has_images=False), lambda _: None)
 

@@ -65,8 +65,9 @@ class Engine:
     def refuse_lost_customers(self, registry: object, *, confirmed: int) -> None:
         """Refuse nothing."""
 
-    def up(self, cells: list[str], *, platform: bool, confirmed_removals: int) -> list[StackResult]:
-        """Remember what was updated."""
+    def up(self, cells: list[str], *, platform: bool, confirmed_removals: int, commit: str | None) -> list[StackResult]:
+        """Remember what was updated, as of the newest commit."""
+        assert commit
         self.updated.append((cells, platform))
         return [self._result(name) for name in cells]
 

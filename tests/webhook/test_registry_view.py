@@ -87,7 +87,7 @@ def test_without_any_good_state_nobody_is_known(tmp_path: Path) -> None:
 def test_readyz_says_why(client: FlaskClient, write: Write) -> None:
     """Not ready with a refused registry, and the answer names the entry; alive all the same."""
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json) == (200, {"status": "ok", "checks": {"registry": "ok"}})
+    assert (ready.status_code, ready.json) == (200, {"status": "ok", "checks": {"registry": "ok"}, "workers": []})
     write(BROKEN)
     refused = client.get("/readyz")
     assert refused.status_code == 503

@@ -172,14 +172,15 @@ def test_the_demo_has_them_all(variables: pytest.MonkeyPatch, tmp_path: Path) ->
     file = tmp_path / "environment"
     variables.setattr(demo_settings, "ENVIRONMENT", file)
     endpoints = Endpoints(**{field.name: "127.0.0.1:25" for field in fields(Endpoints)})
-    written = demo_settings.write_environment(endpoints, {}, {}, SECRET, public_url="http://127.0.0.1:8300")
+    urls = {"public_url": "http://127.0.0.1:8300", "webhook_url": "http://127.0.0.1:8300/webhooks/stripe"}
+    written = demo_settings.write_environment(endpoints, {}, {}, SECRET, **urls)
     assert file.stat().st_mode & 0o777 == 0o600
     assert read_variables(file) == written
     for name, value in written.items():
         variables.setenv(name, value)
     found = read_service_settings()
     assert found.public_url == "http://127.0.0.1:8300"
-    again = demo_settings.write_environment(endpoints, {}, written, SECRET, public_url="http://127.0.0.1:8300")
+    again = demo_settings.write_environment(endpoints, {}, written, SECRET, **urls)
     assert again == written
     assert found.database_url == f"sqlite:///{ROOT}/.local/demo/management.sqlite3"
     assert [each.get_secret_value() for each in found.stripe_webhook_secrets] == [SECRET]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,8 +22,13 @@ from registry.customers import Customer
 from tests.localcloud.stripe_world import World, a_world
 from tests.webhook.stripe_mock import Recording, Request, StripeMock, a_stripe_mock
 from webhook import stripe_orders
+from webhook.checkout_booking import Booking
+from webhook.checkout_order import Order
+from webhook.database.engine import open_database
+from webhook.database.migrate import migrate
 from webhook.event_types import API_VERSION
 from webhook.stripe_catalogue import ENDPOINTS, LAUNCH_CODE, OURS, PORTALS, wanted
+from webhook.stripe_checkout import StripeCheckout
 from webhook.stripe_differences import differences
 from webhook.stripe_sync import apply, read_account
 from webhook.subscriptions import read
@@ -107,6 +113,27 @@ def look_again(client: stripe.StripeClient, world: World) -> None:
     assert read(client, found.id).subscription.failed_attempts
 
 
+def check_out(url: str, world: World) -> None:
+    """Have a visitor order, go back, order again, and look how it goes on."""
+    stripe_checkout = StripeCheckout("sk_test_local", api_url=url)
+    with TemporaryDirectory() as folder:
+        engine = open_database(f"sqlite:///{folder}/management.sqlite3")
+        migrate(engine)
+        booking = Booking(engine=engine, stripe=stripe_checkout, secret_key="k" * 32)
+        visit = Order(plan="team", interval="year", subdomain="grove", email="ash@example.org", region="eu")
+        pages = {
+            "success_url": "https://portal.example.org/checkout/success?session_id={CHECKOUT_SESSION_ID}",
+            "cancel_url": "https://portal.example.org/checkout/cancel?token=t",
+        }
+        booking.book(visit, "holder", **pages)
+        booking.give_back("holder")
+        booking.book(visit, "holder", **pages)
+        (session, *_) = world.v1.checkout.sessions.list({"limit": 1}).data
+        assert booking.look(session.id)[1] is not None
+        engine.dispose()
+    stripe_checkout.close()
+
+
 def with_sdk(journey: Callable[[stripe.StripeClient, World], None]) -> Callable[[str, World], None]:
     """Return a journey that is made with a client of the SDK."""
 
@@ -122,6 +149,7 @@ JOURNEYS: Mapping[str, Callable[[str, World], None]] = {
     "stripe_sync.py": with_sdk(synchronise),
     "stripe_orders.py": with_sdk(order),
     "subscriptions.py": with_sdk(look_again),
+    "stripe_checkout.py": check_out,
 }
 """Module that asks Stripe to a journey through all its requests: gets the address to ask, and the world behind it."""
 

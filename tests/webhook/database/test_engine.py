@@ -96,9 +96,9 @@ def test_errors_tell_no_values(engine: Engine) -> None:
 def test_readers_do_not_wait_for_a_writer(engine: Engine) -> None:
     """They see what was committed; on SQLite a second writer waits, and gives up."""
     with engine.begin() as writer:
-        writer.execute(text("INSERT INTO reservations VALUES ('acme', 'cs_1', '2026-01-01 00:00:00')"))
+        writer.execute(text("INSERT INTO marks VALUES ('registry', 'abc')"))
         with reading(engine).connect() as reader:
-            assert reader.execute(text("SELECT count(*) FROM reservations")).scalar_one() == 0
+            assert reader.execute(text("SELECT count(*) FROM marks")).scalar_one() == 0
         assert database_problem(engine) is None
         if engine.dialect.name == "sqlite":
             impatient = open_database(str(engine.url), wait_seconds=0.1)
@@ -106,7 +106,7 @@ def test_readers_do_not_wait_for_a_writer(engine: Engine) -> None:
                 pass
             impatient.dispose()
     with reading(engine).connect() as reader:
-        assert reader.execute(text("SELECT count(*) FROM reservations")).scalar_one() == 1
+        assert reader.execute(text("SELECT count(*) FROM marks")).scalar_one() == 1
 
 
 def test_a_writer_waits_for_its_turn(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_a_writer_waits_for_its_turn(tmp_path: Path) -> None:
         try:
             for _ in range(20):
                 with engine.begin() as connection:
-                    number = connection.execute(text("SELECT count(*) FROM reservations")).scalar_one()
+                    number = connection.execute(text("SELECT count(*) FROM marks")).scalar_one()
                     connection.execute(
-                        text("INSERT INTO reservations VALUES (:name, 'cs', '2026-01-01 00:00:00')"),
+                        text("INSERT INTO marks VALUES (:name, 'abc')"),
                         {"name": f"n{number}"},
                     )
         except Exception as error:  # noqa: BLE001 - told below, in the test's own thread
@@ -134,7 +134,7 @@ def test_a_writer_waits_for_its_turn(tmp_path: Path) -> None:
         thread.join()
     assert failures == []
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM reservations")).scalar_one() == 80
+        assert connection.execute(text("SELECT count(*) FROM marks")).scalar_one() == 80
     engine.dispose()
 
 
@@ -145,7 +145,7 @@ def test_a_commit_survives_a_kill(engine: Engine, database_url: str) -> None:
         "from sqlalchemy import text\n"
         "from webhook.database.engine import open_database\n"
         "engine = open_database(sys.argv[1])\n"
-        "insert = text(\"INSERT INTO reservations VALUES (:name, 'cs', '2026-01-01 00:00:00')\")\n"
+        "insert = text(\"INSERT INTO marks VALUES (:name, 'abc')\")\n"
         "with engine.begin() as connection:\n"
         "    connection.execute(insert, {'name': 'kept'})\n"
         "connection = engine.connect()\n"
@@ -155,8 +155,8 @@ def test_a_commit_survives_a_kill(engine: Engine, database_url: str) -> None:
     done = subprocess.run([sys.executable, "-c", script, database_url], cwd=ROOT, check=False)
     assert done.returncode == -9
     with engine.begin() as connection:
-        assert list(connection.scalars(text("SELECT subdomain FROM reservations"))) == ["kept"]
-        connection.execute(text("DELETE FROM reservations"))
+        assert list(connection.scalars(text("SELECT name FROM marks"))) == ["kept"]
+        connection.execute(text("DELETE FROM marks"))
 
 
 def test_a_database_that_is_no_database(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_three_workers_share_the_work(company: Company) -> None:
         updates = session.scalars(select(LedgerEntry.ref).where(LedgerEntry.kind == LedgerKind.UPDATE)).all()
     assert list(alerts) == ["name-taken"]
     assert len(updates) >= 19
-    assert len(set(updates)) < 15  # most were taken along by another's
+    assert len(set(updates)) < len(updates) / 2  # most were taken along by another's
 
 
 def test_a_dead_workers_work_is_taken_over(company: Company) -> None:
