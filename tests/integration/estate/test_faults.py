@@ -121,7 +121,7 @@ def test_hung_engine_is_stopped(estate: Estate) -> None:
 def test_burst_of_changes_is_few_updates(estate: Estate) -> None:
     """100 changes of one cell that arrive while an update runs are at most three updates of the real engine."""
     updates = CellUpdates(estate.deployer, estate.registry_file)
-    customer = estate.add("juniper", LOCAL_CELL)
+    customer = estate.add("sumac", LOCAL_CELL)
     results: list[Result] = []
 
     def cover(commit: str) -> None:
@@ -138,7 +138,7 @@ def test_burst_of_changes_is_few_updates(estate: Estate) -> None:
     assert len(results) == 100
     assert 1 <= len([each for each in results if not each.shared]) <= 3
     assert updates.cover(LOCAL_CELL, estate.head()).shared
-    assert estate.site("juniper").is_healthy()
+    assert estate.site("sumac").is_healthy()
 
 
 def _wait(what: str, condition: Callable[[], bool]) -> None:
