@@ -13,10 +13,11 @@ from registry.errors import PlacementError, RegistryError
 from scripts.context import Context, find_context
 from scripts.customer import customer
 from scripts.doctor import doctor
-from scripts.history import events, why
+from scripts.events import events
 from scripts.review import review
 from scripts.stripe_commands import stripe
 from scripts.update import preview, up
+from scripts.why import why
 from stacks.settings import SettingsError
 
 app = typer.Typer(

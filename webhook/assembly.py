@@ -70,7 +70,7 @@ def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Ef
         settings=settings,
         engine=engine,
         turns=turns,
-        updates=CellUpdates(deployer, registry_file(service, settings), fetch=store.sync),
+        updates=CellUpdates(deployer, registry_file(service, settings), at=store.at, fetch=store.sync),
         probe=Probe.of(settings, ca_file=service.ca_file),
         facts=InstanceFacts(
             settings=settings, engine=engine, bucket=Bucket.of(settings), last_update=deployer.last_update, clock=now

@@ -7,11 +7,16 @@ cell is two or three updates. How far a cell is stands in the management databas
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from git import GitCommandError, Repo
 from gitdb.exc import BadName
+
+from registry.changes import diff
+from registry.customers import Registry
+from registry.errors import RegistryError
 
 
 class UpdateError(Exception):
@@ -73,16 +78,25 @@ class Updater(Protocol):
 class CellUpdates:
     """Updates cells, each as often as needed."""
 
-    def __init__(self, updater: Updater, registry: Path, *, fetch: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        updater: Updater,
+        registry: Path,
+        *,
+        at: Callable[[str], Registry],
+        fetch: Callable[[], object] = lambda: None,
+    ) -> None:
         """Update cells.
 
         Args:
             updater: Runs the engine.
             registry: The file, in a git repository.
+            at: Reads the registry as a commit has it.
             fetch: Brings the repository up to date with its remote, where it has one.
         """
         self._updater = updater
         self._registry = registry
+        self._at = lru_cache(maxsize=4)(at)  # a commit never changes
         self._fetch = fetch
 
     def cover(self, cell: str, commit: str | None) -> Result:
@@ -108,12 +122,20 @@ class CellUpdates:
                     " update from here would undo it. Fix: bring the clone up to date (git pull); where its history"
                     f" was rewritten on purpose: `hosting up --cell {cell}`."
                 )
-            return head
+            return None if covered is not None and self._is_same(cell, covered, head) else head
 
         result = self._updater.cover(cell, covering)
         if result.error is not None:
             raise UpdateError(f"{cell}: {result.error}")
         return result
+
+    def _is_same(self, cell: str, before: str, after: str) -> bool:
+        """Whether nothing that the cell declares differs between two commits, as when an entry became active."""
+        try:
+            changes = diff(self._at(before), self._at(after))
+        except RegistryError:  # one of them broke a rule: let the update say so
+            return False
+        return not any(cell in each.cells and each.is_declared for each in changes)
 
     def _has(self, commit: str, ancestor: str) -> bool:
         """Whether a commit contains another one; not where this clone lacks either."""

@@ -93,7 +93,7 @@ class StackResult:
         seconds: How long it took.
         error: Why it failed; None where it did not.
         outputs: The stack's outputs without secret ones (after an update).
-        version: Number of the update, as the engine counts; None for a preview or a failure.
+        version: Number of the update, as Pulumi Cloud counts, or as we do; None for a preview or a failure.
         commit: Of the registry that it brought; None where that was not asked for.
         steps: What it did, a line each.
         shared: Whether another change's update had taken this one along, so that none was run.
@@ -283,14 +283,10 @@ class Deployer:
             done = self._without_dead_holders(stack, up)
         finally:
             self._updating.discard(stack.name)
-        turn.finish(covered=commit, version=done.summary.version)
+        version = done.summary.version or (turn.standing.version or 0) + 1  # file and S3 backends do not count
+        turn.finish(covered=commit, version=version)
         return StackResult(
-            name=stack.name,
-            changes={},
-            seconds=0.0,
-            outputs=_public(done.outputs),
-            version=done.summary.version,
-            commit=commit,
+            name=stack.name, changes={}, seconds=0.0, outputs=_public(done.outputs), version=version, commit=commit
         )
 
     def _without_dead_holders(self, stack: automation.Stack, work: Callable[[], T]) -> T:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,50 @@ def test_variables_are_read_as_a_shell_reads_them(tmp_path: Path) -> None:
     assert context.read_variables(tmp_path / "missing") == {}
 
 
+def test_why_tells_of_people_too(hosting: Hosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree of causes: Stripe's events with what followed, and an operator's commit, which no ledger has."""
+    url = f"sqlite:///{tmp_path / 'management.sqlite3'}"
+    monkeypatch.setenv("HOSTING_DATABASE_URL", url)
+    engine = open_database(url)
+    migrate(engine)
+    now = datetime.now(tz=UTC) - timedelta(days=1)
+    with Session(engine) as session, session.begin():
+        record_event(
+            session,
+            NewEvent(id="evt_1", type="invoice.paid", api_version=None, created=now, received_at=now, payload={}),
+        )
+        rows = [
+            (LedgerKind.COMMIT, "a" * 40, {"reason": "sub_1 is active [bold]"}),
+            (LedgerKind.UPDATE, "prod-eu-1@7", {"seconds": 3.5, "commit": "a" * 40, "steps": ["created Container x"]}),
+            (LedgerKind.UPDATE, "prod-eu-1@7", {"shared": True}),
+            (LedgerKind.UPDATE, "eu-1", {"error": "no route to host"}),
+            (LedgerKind.PROBE, "https://acme.markitup.io", {"seconds": 0.2}),
+            (LedgerKind.MAIL, "welcome", {}),
+            (LedgerKind.ALERT, "no-capacity", {"text": "Add a cell."}),
+        ]
+        for kind, ref, detail in rows:
+            append(session, kind, ref, at=now, customer_id="c-acme0001", cause="evt_1", detail=detail)
+    engine.dispose()
+    assert hosting("customer", "suspend", "acme", "--no-up")[0] == 0
+    code, out, _ = hosting("why", "acme")
+    assert code == 0
+    words = " ".join(out.split())
+    for told in (
+        "invoice.paid evt_1",
+        "commit aaaaaaaaaa: sub_1 is active [bold]",
+        "update prod-eu-1@7: created Container x (3.5 s, commit aaaaaaaaaa)",
+        "taken it along",
+        "update eu-1: failed: no route to host",
+        "https://acme.markitup.io answers in 0.2 s",
+        "letter welcome",
+        "a person was called, no-capacity: Add a cell.",
+    ):
+        assert told in words
+    (mine,) = [each for each in json.loads(hosting("why", "acme", "--json")[1]) if each["because"] == getuser()]
+    assert mine["what"] == "commit"
+    assert words.index("invoice.paid") < words.index(mine["ref"][:10])
+
+
 def test_parked_events_are_shown_and_retried(hosting: Hosting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be applied comes with its reason, and is received again when a person says so."""
     url = f"sqlite:///{tmp_path / 'management.sqlite3'}"
@@ -223,7 +268,7 @@ def test_parked_events_are_shown_and_retried(hosting: Hosting, tmp_path: Path, m
     code, out, _ = hosting("events", "list", "--json")
     assert (code, json.loads(out)[0]["reason"]) == (0, "UpdateError: no route to host")
     code, out, _ = hosting("why", "acme", "--json")
-    assert (code, json.loads(out)[0]["because"]) == (0, "evt_1")
+    assert (code, json.loads(out)[0]["because"], json.loads(out)[0]["event_type"]) == (0, "evt_1", "invoice.paid")
     assert hosting("events", "retry", "evt_1")[0] == 0
     assert json.loads(hosting("events", "list", "--json")[1]) == []
     code, _, err = hosting("events", "retry", "evt_1")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from git import Actor, Repo
 from sqlalchemy import Engine
 
+from registry.cells import Cell
+from registry.store import RegistryStore
 from tests.webhook.updater import CountingUpdater
 from webhook.cell_updates import CellUpdates, UpdateError
 
 SOMEBODY = Actor("test", "test@localhost")
+CELLS = {name: Cell(region="eu", location="nbg1", server_types=("cx43",)) for name in ("eu-1", "eu-2")}
+ENTRY = "  c-{number}:\n    subdomain: wiki{number}\n    plan: {plan}\n    status: {status}\n    cell: eu-{number}\n"
 
 
 class Registry:
@@ -22,11 +27,16 @@ class Registry:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "customers.yaml"
         self._repo = Repo.init(folder)
+        self._number = 0
         self.commit()
+        self.at = RegistryStore(self.path, cells=CELLS, domain="markitup.io", clock=lambda: date(2026, 1, 15)).at
 
-    def commit(self) -> str:
-        """Make one more commit; return its id."""
-        self.path.write_text((self.path.read_text() if self.path.exists() else "") + "# more\n")
+    def commit(self, status: str = "active", *, same_plan: bool = False) -> str:
+        """Commit another plan of both cells' customers; return the commit's id."""
+        self._number += not same_plan
+        plan = ("team", "personal")[self._number % 2]
+        text = ENTRY.format(number=1, plan=plan, status=status) + ENTRY.format(number=2, plan=plan, status=status)
+        self.path.write_text(f"# Edit {self._number}.\ncustomers:\n{text}")
         self._repo.index.add([self.path.name])
         return str(self._repo.index.commit("More", author=SOMEBODY, committer=SOMEBODY).hexsha)
 
@@ -53,7 +63,10 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 def test_a_commit_is_covered_once(registry: Registry, engine: Engine) -> None:
     """The same commit asks for no second update, also of another worker; a newer one does, another cell has its own."""
     updater = CountingUpdater(engine)
-    updates, others = CellUpdates(updater, registry.path), CellUpdates(CountingUpdater(engine), registry.path)
+    updates, others = (
+        CellUpdates(updater, registry.path, at=registry.at),
+        CellUpdates(CountingUpdater(engine), registry.path, at=registry.at),
+    )
     first = registry.commit()
     assert (updates.cover("eu-1", first).version, updates.cover("eu-1", first).shared) == (1, True)
     assert updates.cover("eu-1", None).shared
@@ -66,7 +79,7 @@ def test_a_commit_is_covered_once(registry: Registry, engine: Engine) -> None:
 def test_a_burst_is_at_most_three_updates(registry: Registry, engine: Engine) -> None:
     """100 sign-ups of two workers that come while an update runs are all taken along by the next one."""
     updaters = [CountingUpdater(engine), CountingUpdater(engine)]
-    workers = [CellUpdates(each, registry.path) for each in updaters]
+    workers = [CellUpdates(each, registry.path, at=registry.at) for each in updaters]
     for each in updaters:
         each.go.clear()
     commits = [registry.commit()]
@@ -86,10 +99,20 @@ def test_a_burst_is_at_most_three_updates(registry: Registry, engine: Engine) ->
     assert workers[0].cover("eu-1", commits[-1]).shared
 
 
+def test_what_declares_nothing_else_is_no_update(registry: Registry, engine: Engine) -> None:
+    """An entry that becomes active runs already; the next plan is an update again."""
+    updater = CountingUpdater(engine)
+    updates = CellUpdates(updater, registry.path, at=registry.at)
+    updates.cover("eu-1", registry.commit("pending"))
+    assert updates.cover("eu-1", registry.commit("active", same_plan=True)).shared
+    assert not updates.cover("eu-1", registry.commit("suspended", same_plan=True)).shared
+    assert not updates.cover("eu-1", registry.commit("suspended")).shared
+
+
 def test_a_failed_update_covers_nothing(registry: Registry, engine: Engine) -> None:
     """The engine's words come out, and the next try runs the engine again."""
     updater = CountingUpdater(engine)
-    updates = CellUpdates(updater, registry.path)
+    updates = CellUpdates(updater, registry.path, at=registry.at)
     updater.error = "the server does not answer"
     commit = registry.commit()
     with pytest.raises(UpdateError, match="eu-1: the server does not answer"):
@@ -104,10 +127,10 @@ def test_an_old_clone_undoes_nothing(registry: Registry, engine: Engine) -> None
     updater = CountingUpdater(engine)
     old = registry.commit()
     new = registry.commit()
-    assert CellUpdates(updater, registry.path).cover("eu-1", new).commit == new
+    assert CellUpdates(updater, registry.path, at=registry.at).cover("eu-1", new).commit == new
     registry.back(old)
     fetched: list[bool] = []
-    behind = CellUpdates(updater, registry.path, fetch=lambda: fetched.append(True))
+    behind = CellUpdates(updater, registry.path, at=registry.at, fetch=lambda: fetched.append(True))
     with pytest.raises(UpdateError, match="would undo it"):
         behind.cover("eu-1", old)
     assert fetched

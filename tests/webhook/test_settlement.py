@@ -182,7 +182,7 @@ def company(tmp_path: Path, engine: Engine) -> Iterator[Company]:
                 settings=settings,
                 engine=engine,
                 turns=Turns(engine),
-                updates=CellUpdates(updater, path),
+                updates=CellUpdates(updater, path, at=store.at),
                 probe=eyes,
                 facts=facts,
                 approvals=Approvals(store=store, requests=PlainBranches(), alerts=alerts),

@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webhook.database.base import SERIAL, Base, words_of
+from webhook.database.events import EventRecord
 
 
 class LedgerKind(StrEnum):
@@ -95,10 +96,15 @@ def append(
     return entry
 
 
-def history(session: Session, customer_id: str) -> Sequence[LedgerEntry]:
-    """Return what happened to a customer, in order."""
-    query = select(LedgerEntry).where(LedgerEntry.customer_id == customer_id)
-    return session.scalars(query.order_by(LedgerEntry.id)).all()
+def history(session: Session, customer_id: str) -> Sequence[tuple[LedgerEntry, str | None]]:
+    """Return what happened to a customer, in order, each with the type of the event that caused it."""
+    query = (
+        select(LedgerEntry, EventRecord.type)
+        .outerjoin(EventRecord, EventRecord.id == LedgerEntry.cause_event_id)
+        .where(LedgerEntry.customer_id == customer_id)
+        .order_by(LedgerEntry.id)
+    )
+    return [(entry, event_type) for entry, event_type in session.execute(query)]
 
 
 def because_of(session: Session, entry: LedgerEntry) -> list[LedgerEntry]:

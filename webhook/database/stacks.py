@@ -18,7 +18,7 @@ class StackRecord(Base):
     Attributes:
         name: Its full name, such as ``prod-eu-1``.
         covered: Commit of the registry that its last update brought onto it; None where that is not known.
-        version: Number of that update, as the engine counts.
+        version: Number of that update.
         unfinished_since: When an update began that did not come to its end; None where the last one did.
     """
 

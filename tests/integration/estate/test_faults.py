@@ -120,7 +120,7 @@ def test_hung_engine_is_stopped(estate: Estate) -> None:
 
 def test_burst_of_changes_is_few_updates(estate: Estate) -> None:
     """100 changes of one cell that arrive while an update runs are at most three updates of the real engine."""
-    updates = CellUpdates(estate.deployer, estate.registry_file)
+    updates = CellUpdates(estate.deployer, estate.registry_file, at=estate.registry().at)
     customer = estate.add("sumac", LOCAL_CELL)
     results: list[Result] = []
 
@@ -129,7 +129,7 @@ def test_burst_of_changes_is_few_updates(estate: Estate) -> None:
 
     threads: list[threading.Thread] = []
     for number in range(100):
-        estate.change(customer, ring=("canary", "early")[number % 2])
+        estate.change(customer, plan=("team", "personal")[number % 2])
         threads.append(threading.Thread(target=cover, args=(estate.head(),)))
         threads[-1].start()
     for thread in threads:

@@ -354,7 +354,7 @@ def test_the_ledger_tells_why(session: Session) -> None:
     assert [each.id for each in ledger.because_of(session, mail)] == [first.id, commit.id, mail.id]
     assert (first.cause_event_id, first.cause_id, mail.detail) == ("evt_1", None, {"seconds": 2.5})
     assert ledger.because_of(session, other) == [other]
-    assert [each.kind for each in ledger.history(session, "acme")] == ["event", "commit", "mail"]
+    assert [each.kind for each, _ in ledger.history(session, "acme")] == ["event", "commit", "mail"]
     for cause in (10**6, "evt_nobody"):
         with pytest.raises(IntegrityError), session.begin_nested():
             ledger.append(session, LedgerKind.COMMIT, "x", at=NOW, cause=cause)

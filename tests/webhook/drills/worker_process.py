@@ -70,7 +70,7 @@ def main(folder: Path, database_url: str, stripe_url: str, mail_port: int) -> No
         settings=settings,
         engine=engine,
         turns=Turns(engine),
-        updates=CellUpdates(updater, folder / REGISTRY, fetch=store.sync),
+        updates=CellUpdates(updater, folder / REGISTRY, at=store.at, fetch=store.sync),
         probe=Eyes(),
         facts=KnownFacts(clock().date()),
         approvals=Approvals(store=store, requests=PlainBranches(), alerts=alerts),

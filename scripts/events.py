@@ -1,4 +1,4 @@
-"""``hosting why`` and ``hosting events``: what happened because of what, and what could not be done."""
+"""``hosting events``: what was done with Stripe's events, and what could not be done."""
 
 from __future__ import annotations
 
@@ -11,44 +11,10 @@ from sqlalchemy.orm import Session
 
 from scripts.terminal import context_of, print_json, refuse, results, say
 from webhook.database.events import EventState, events_in_state, retry_event
-from webhook.database.ledger import history
 
 events = typer.Typer(no_args_is_help=True, help="Stripe's events: what was done with them.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs.")]
-
-
-def why(
-    command: typer.Context,
-    who: Annotated[str, typer.Argument(help="Customer id or subdomain, also of one that is gone.")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Tell what happened to a customer, and because of what: event, commit, update, probe, alert."""
-    context = context_of(command)
-    found = [key for key, entry in context.store().read().customers.items() if who in {key, entry.subdomain}]
-    with Session(context.database()) as session:
-        rows = [
-            {
-                "at": each.at.isoformat(timespec="seconds"),
-                "what": str(each.kind),
-                "ref": each.ref,
-                "because": each.cause_event_id or each.cause_id,
-                "detail": each.detail,
-            }
-            for each in history(session, found[0] if found else who)
-        ]
-    if not rows:
-        raise refuse(
-            f"Nothing is written down about {who}: it was made by hand, or never was. See git log of the registry."
-        )
-    if as_json:
-        print_json(rows)
-        return
-    table = Table("at", "what", "ref", "because of", "detail")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    results.print(table)
 
 
 @events.command("list")
