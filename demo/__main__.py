@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from demo.database import LentDatabaseError
 from demo.docker_engine import NoDockerError
 from demo.down import remove_caches, take_down
 from demo.processes import StartError
@@ -19,11 +20,16 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The whole bu
 
 
 @app.command()
-def up(image: str | None = typer.Option(None, envvar="MARKITUP_IMAGE", help="Another local MarkItUp image.")) -> None:
+def up(
+    image: str | None = typer.Option(None, envvar="MARKITUP_IMAGE", help="Another local MarkItUp image."),
+    database: str | None = typer.Option(
+        None, envvar="DEMO_DATABASE_URL", help="An empty database, as postgresql://user:password@host/name."
+    ),
+) -> None:
     """Bring everything up, check every customer through Caddy, and print where they answer."""
     try:
-        sound = bring_up(image)
-    except (NoDockerError, StartError, BuildError, DemoError, AccountError, SignUpError) as error:
+        sound = bring_up(image, database)
+    except (NoDockerError, StartError, BuildError, DemoError, AccountError, SignUpError, LentDatabaseError) as error:
         say(f"[red]{error}[/red]")
         raise typer.Exit(1) from None
     if not sound:

@@ -10,10 +10,12 @@ from docker.errors import DockerException
 from platformdirs import user_cache_path
 
 from demo import processes
-from demo.places import DEMO, DEMO_JSON, LOCAL, SETTINGS
+from demo.database import give_back_database
+from demo.places import DEMO, DEMO_JSON, ENVIRONMENT, LOCAL, SETTINGS
 from demo.say import say
 from host import firewall
 from localcloud.images import remove_images
+from scripts.context import read_variables
 from stacks.names import CellNetwork, StackName
 from stacks.settings import SettingsError, read_settings
 
@@ -34,6 +36,7 @@ def take_down() -> None:
     else:
         _remove_from_engine(client)
         _remove_firewall()
+    give_back_database(read_variables(ENVIRONMENT))
     if DEMO.exists():
         shutil.rmtree(DEMO)
         say(f"removed {DEMO}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from demo.places import CA, DATABASE, DEMO, ENGINE_HOME, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
+from demo.places import CA, DEMO, ENGINE_HOME, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
 from localcloud.serve import Endpoints
 
 DOMAIN = "markitup.localhost"
@@ -94,6 +94,7 @@ def write_environment(
     previous: Mapping[str, str],
     webhook_secret: str,
     *,
+    database_url: str,
     webhook_url: str,
     public_url: str,
 ) -> dict[str, str]:
@@ -112,7 +113,7 @@ def write_environment(
         "AWS_DEFAULT_REGION": "eu-central-1",
         "HOSTING_SETTINGS_FILE": str(SETTINGS),
         "HOSTING_CA_FILE": str(CA),
-        "HOSTING_DATABASE_URL": f"sqlite:///{DATABASE}",
+        "HOSTING_DATABASE_URL": database_url,
         "HOSTING_STRIPE_WEBHOOK_SECRETS": webhook_secret,
         "HOSTING_STRIPE_API_KEY": STRIPE_API_KEY,
         "HOSTING_STRIPE_API_URL": endpoints.stripe,

@@ -16,6 +16,7 @@ from docker.errors import APIError, ImageNotFound
 
 from demo import processes, settings
 from demo.certificates import write_ca_bundle
+from demo.database import choose_database
 from demo.docker_engine import ensure_docker
 from demo.places import CLOUD, DEMO, DEMO_JSON, ENGINE_HOME, ENVIRONMENT, PROJECT, REGISTRY, SETTINGS, STATE
 from demo.ports import demo_ports
@@ -45,15 +46,18 @@ class DemoError(Exception):
     """The demo can't go on; the message says what to do."""
 
 
-def bring_up(image: str | None) -> bool:
+def bring_up(image: str | None, database: str | None) -> bool:
     """Bring everything up; return whether every customer answers as it should.
 
     Args:
         image: MarkItUp image to run instead of the stand-in; it stays chosen until another one is.
+        database: URL of an empty Postgres database instead of a SQLite file; it stays chosen until `make down`.
 
     Raises:
-        DemoError, NoDockerError, StartError, BuildError: a step failed.
+        DemoError, LentDatabaseError, NoDockerError, StartError, BuildError: a step failed.
     """
+    previous = read_variables(ENVIRONMENT)
+    database_url = choose_database(database, previous)
     for folder in (DEMO, CLOUD, STATE):
         folder.mkdir(parents=True, exist_ok=True)
     # Whatever the engine keeps for itself goes when the demo goes; plugins are looked for there, too.
@@ -78,21 +82,26 @@ def bring_up(image: str | None) -> bool:
         image=app_image,
         proxy_image=proxy_image,
     )
-    previous = read_variables(ENVIRONMENT)
     stripe = stripe_client(endpoints, settings.STRIPE_API_KEY)
     public_url = f"http://127.0.0.1:{ports['control']}"
     webhook_url = f"{public_url}/webhooks/stripe"
     portal_url = f"https://portal.{settings.DOMAIN}/portal"
     secret = ensure_account(stripe, webhook_url=webhook_url, portal_url=portal_url, previous=previous)
     variables = settings.write_environment(
-        endpoints, engine.environment(), previous, secret, webhook_url=webhook_url, public_url=public_url
+        endpoints,
+        engine.environment(),
+        previous,
+        secret,
+        database_url=database_url,
+        webhook_url=webhook_url,
+        public_url=public_url,
     )
     target = Target(
         environment=DEMO_ENVIRONMENT, project=DEMO, settings_file=SETTINGS, variables=variables, pulumi=engine.pulumi
     )
-    database = open_database(variables["HOSTING_DATABASE_URL"])
-    migrate(database)
-    deployer = Deployer(target, say, Turns(database))
+    management = open_database(database_url)
+    migrate(management)
+    deployer = Deployer(target, say, Turns(management))
     _secrets(engine, deployer, variables)
     declared = _checked_settings(deployer)
     _firewall(declared)

@@ -170,6 +170,8 @@ class Settlement:
         else:
             mine = [step for step in result.steps if settled.customer_id is not None and settled.customer_id in step]
             detail |= {"changes": dict(result.changes), "steps": mine}
+        if result.shared and settled.commit is None:
+            return  # nothing was changed, and nothing was left to do
         ref = f"{result.name}@{result.version}"
         self._note(LedgerKind.UPDATE, ref, settled.customer_id, event_id, **detail)
 

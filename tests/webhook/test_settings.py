@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo import settings as demo_settings
+from demo.database import OWN
 from localcloud.serve import Endpoints
 from scripts.context import read_variables
 from stacks.settings import SettingsError
@@ -172,7 +173,11 @@ def test_the_demo_has_them_all(variables: pytest.MonkeyPatch, tmp_path: Path) ->
     file = tmp_path / "environment"
     variables.setattr(demo_settings, "ENVIRONMENT", file)
     endpoints = Endpoints(**{field.name: "127.0.0.1:25" for field in fields(Endpoints)})
-    urls = {"public_url": "http://127.0.0.1:8300", "webhook_url": "http://127.0.0.1:8300/webhooks/stripe"}
+    urls = {
+        "database_url": OWN,
+        "public_url": "http://127.0.0.1:8300",
+        "webhook_url": "http://127.0.0.1:8300/webhooks/stripe",
+    }
     written = demo_settings.write_environment(endpoints, {}, {}, SECRET, **urls)
     assert file.stat().st_mode & 0o777 == 0o600
     assert read_variables(file) == written
