@@ -36,6 +36,10 @@ class RegistryError(Exception):
         lines = "\n".join(f"  {problem}" for problem in self.problems)
         super().__init__(f"The registry is refused as a whole ({count}); nothing is changed:\n{lines}")
 
+    def __reduce__(self) -> tuple[type[RegistryError], tuple[tuple[Problem, ...]]]:
+        """Have copies made of the problems and not of the text: a worker that goes on with another's work reads one."""
+        return type(self), (self.problems,)
+
 
 class PlacementError(Exception):
     """No cell has room for a customer; the message names what to add."""

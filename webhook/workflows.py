@@ -10,6 +10,8 @@ from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 from dbos import DBOS
+from dbos import error as dbos_errors
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from registry.changes import diff
@@ -25,6 +27,8 @@ TRIES = 8
 """Of a step, with pauses that double: about two minutes of a cloud's or a database's being away."""
 MOST_ROUNDS = 6
 """Of one settling: an instance's end takes four, and what still waits then is looked at tomorrow."""
+MOST_WORDS = 500
+"""Characters of an error that a person is told."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -147,18 +151,17 @@ def settle(subscription_id: str, event_id: str | None) -> str:
 @DBOS.workflow()
 def apply_event(event_id: str) -> str:
     """Settle what an event hints at."""
-    asked = look(event_id)
-    subscription_id = asked["subscription"]
-    if subscription_id is None:
-        finish(event_id, str(asked["state"]), asked["reason"])
-        return str(asked["reason"])
     try:
-        reason = settle(subscription_id, event_id)
+        asked = look(event_id)
+        subscription_id = asked["subscription"]
+        state, reason = asked["state"], asked["reason"]
+        if subscription_id is not None:
+            state, reason = EventState.APPLIED, settle(subscription_id, event_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, the event is not lost and a person is told
         park(event_id, _words(error))
         return "parked"
-    finish(event_id, EventState.APPLIED, reason)
-    return reason
+    finish(event_id, str(state), reason)
+    return str(reason)
 
 
 @DBOS.workflow()
@@ -187,4 +190,10 @@ def apply_commits(before: str, after: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+    """Return why something failed, for people; of a step that was tried in vain, its last failure."""
+    if isinstance(error, dbos_errors.DBOSMaxStepRetriesExceeded) and error.errors:
+        error = error.errors[-1]
+    if isinstance(error, SQLAlchemyError):  # its text may hold an address, as Postgres' ``Key (email)=(...)``
+        cause = getattr(error, "orig", None)
+        return f"{type(error).__name__}: the management database said {type(cause or error).__name__}."
+    return f"{type(error).__name__}: {error}"[:MOST_WORDS]
