@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.wishes import Mail, MailKind
-from webhook.database.customers import find_by_stripe_customer
+from webhook.database.customers import CustomerRecord
 from webhook.database.ledger import LedgerKind, append
 from webhook.database.mails import (
     MailRecord,
@@ -60,7 +60,7 @@ class Letterbox:
         mails: Sequence[Mail],
         *,
         customer_id: str | None,
-        stripe_customer: str,
+        person_id: int | None,
         facts: Callable[[Mail], Mapping[str, object]],
     ) -> Generator[None]:
         """Owe letters before the change that they tell of; forgive them where it is not made.
@@ -68,7 +68,7 @@ class Letterbox:
         Args:
             mails: Which ones; those that were owed before are not owed again.
             customer_id: About whose instance.
-            stripe_customer: To whom.
+            person_id: To whom; None where nobody's address is known.
             facts: What each one's text tells.
         """
         new: list[str] = []
@@ -80,7 +80,7 @@ class Letterbox:
                     template=str(mail.kind),
                     customer_id=customer_id,
                     now=self.clock(),
-                    stripe_customer=stripe_customer,
+                    person_id=person_id,
                     facts=facts(mail),
                 )
                 if owed:
@@ -141,7 +141,5 @@ class Letterbox:
 
 def _address(session: Session, letter: MailRecord) -> str | None:
     """Return where a letter goes to: looked up now, for it is kept in one place only."""
-    if letter.stripe_customer is None:
-        return None
-    person = find_by_stripe_customer(session, letter.stripe_customer)
+    person = None if letter.person_id is None else session.get(CustomerRecord, letter.person_id)
     return None if person is None else person.email

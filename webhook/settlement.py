@@ -27,9 +27,9 @@ from stacks.settings import Settings
 from webhook.alerts import Alerts
 from webhook.approvals import Approvals
 from webhook.cell_updates import CellUpdates, UpdateError
-from webhook.database.customers import save_customer
+from webhook.database.customers import find_by_stripe_customer, save_customer
 from webhook.database.engine import reading
-from webhook.database.instances import remove_instance, save_instance
+from webhook.database.instances import find_instance, remove_instance, save_instance
 from webhook.database.ledger import LedgerKind, append
 from webhook.database.subscriptions import find_subscription, save_subscription
 from webhook.instance_facts import Facts
@@ -136,9 +136,10 @@ class Settlement:
         entry = registry.customers.get(subscription.customer_id or "")
         used = self._used(deciding((subscription, *account.others)), entry)
         wished = self._wished(subscription, account, entry, registry, used, answers=answers)
-        edit = self._edit(account, wished, entry, used, event_id)
+        owner = self._owner(account, wished.customer_id)
+        edit = self._edit(account, wished, entry, used, owner, event_id)
         after = self.store.read().customers.get(wished.customer_id or "")
-        self._record(account, wished, after, event_id, edit.commit)
+        self._record(account, wished, after, owner, event_id, edit.commit)
         for alert in wished.alerts:
             self.alerts.call(alert, customer_id=wished.customer_id, event_id=event_id)
         present = after or entry
@@ -254,7 +255,13 @@ class Settlement:
         )
 
     def _edit(
-        self, account: Account, wished: Wish, entry: Customer | None, used: DataUsed | None, event_id: str | None
+        self,
+        account: Account,
+        wished: Wish,
+        entry: Customer | None,
+        used: DataUsed | None,
+        owner: int | None,
+        event_id: str | None,
     ) -> _Edit:
         """Commit what is wished for, or propose it where a person has to agree."""
         customer_id = wished.customer_id
@@ -278,19 +285,34 @@ class Settlement:
         with self.letterbox.owed(
             mails,
             customer_id=customer_id,
-            stripe_customer=account.subscription.customer,
+            person_id=owner,
             facts=lambda mail: self._facts(mail, account, wished, entry),
         ):
             return _Edit(commit=self.store.edit(operation, provenance), reason=wished.reason)
 
+    def _owner(self, account: Account, customer_id: str | None) -> int | None:
+        """Return who is written to: of the address that Stripe has, else (its customer is deleted) who it was."""
+        payer = account.subscription.customer
+        with Session(self.engine) as session, session.begin():
+            if account.email is not None:
+                return save_customer(session, email=account.email, stripe_customer=payer, now=self.clock()).id
+            instance = None if customer_id is None else find_instance(session, customer_id)
+            if instance is not None and instance.owner_id is not None:
+                return instance.owner_id
+            known = find_by_stripe_customer(session, payer)
+            return None if known is None else known.id
+
     def _record(
-        self, account: Account, wished: Wish, after: Customer | None, event_id: str | None, commit: str | None
+        self,
+        account: Account,
+        wished: Wish,
+        after: Customer | None,
+        owner: int | None,
+        event_id: str | None,
+        commit: str | None,
     ) -> None:
         now, subscription = self.clock(), account.subscription
         with Session(self.engine) as session, session.begin():
-            owner = None
-            if account.email is not None:
-                owner = save_customer(session, email=account.email, stripe_customer=subscription.customer, now=now).id
             if subscription.plan is not None and subscription.interval is not None:
                 save_subscription(
                     session,

@@ -469,3 +469,44 @@ def test_letters_come_after_what_they_tell_of(company: Company) -> None:
     company.updater.error = None
     company.settle(subscription)
     assert len(company.letters.subjects) > told
+
+
+def second_wiki(company: Company) -> str:
+    """Have the same person pay for another wiki: Stripe's page makes a customer of its own for that."""
+    metadata = {"customer_id": "c-heath567", "subdomain": "heath"}
+    price = company.world.price("team_month", metadata={"plan": "team"})
+    return str(company.world.subscribed(price, metadata=metadata, subscription_data={"metadata": metadata}).id)
+
+
+def test_who_pays_for_a_second_wiki_is_written_to(company: Company) -> None:
+    """One person with two customers at Stripe gets the letters of both, to the last one."""
+    first = company.sign_up()
+    second = second_wiki(company)
+    assert company.world.subscription(first).customer != company.world.subscription(second).customer
+    company.settle(first)
+    company.settle(second)
+    assert company.letters.subjects[1:] == ["Your wiki is ready: https://heath.markitup.io"]
+    company.world.v1.subscriptions.cancel(second)
+    company.settle(second)
+    company.pass_days(GRACE_DAYS + 1)
+    company.settle(second)
+    company.repo.git.merge("--no-edit", "hosting/c-heath567-purge")
+    company.settle(second)
+    assert company.letters.subjects[-1] == "Your wiki https://heath.markitup.io has been deleted"
+
+
+def test_an_address_that_becomes_another_persons_stops_nothing(company: Company) -> None:
+    """Two customers at Stripe who come to have one address are one person from then on; their wikis run on."""
+    first = company.sign_up()
+    company.settle(first)
+    customer = company.world.subscription(first).customer
+    company.world.v1.customers.update(customer, {"email": "ada@example.org"})
+    company.settle(first)
+    second = second_wiki(company)
+    company.settle(second)
+    other = company.world.subscription(second).customer
+    company.world.v1.customers.update(other, {"email": "ada@example.org"})
+    company.change_price(second, "pro_month")
+    company.settle(second)
+    assert company.store.read().customers["c-heath567"].plan == "pro"
+    assert company.letters.subjects[-1].endswith("is on plan pro now")

@@ -30,17 +30,17 @@ class CustomerRecord(Base):
 
 
 def save_customer(session: Session, *, email: str, stripe_customer: str | None, now: datetime) -> CustomerRecord:
-    """Return the person of that Stripe customer, else of that address, else a new one; set what changed.
+    """Return the person of that address, else of that Stripe customer, else a new one; set what changed.
 
     A second Stripe customer with the address of the first one is the same person, who keeps the first id:
     ``subscriptions`` knows who pays for what.
-
-    Raises:
-        IntegrityError: the Stripe customer's new address is another person's.
     """
     address = normalized(email)
     known = find_by_stripe_customer(session, stripe_customer) if stripe_customer is not None else None
     if known is not None:
+        there = find_by_email(session, address)
+        if there is not None:
+            return there
         known.email = address
         session.flush()
         return known

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ForeignKey, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webhook.database.base import Base
@@ -24,7 +24,7 @@ class MailRecord(Base):
         cause: Why, unique: ``welcome:acme``, ``reminder:in_123:2``.
         template: Which text.
         customer_id: About whose instance, by registry id.
-        stripe_customer: To whom, by Stripe's id; None for nobody, or for whom an operator set up by hand.
+        person_id: To whom; None for nobody, or where nobody's address is known.
         facts: What the text tells, as it was then; no personal data.
         claimed_at: Since when it is owed.
         begun_at: When the mail server was asked to take it; None until then, and again where it refused.
@@ -36,7 +36,7 @@ class MailRecord(Base):
     cause: Mapped[str] = mapped_column(primary_key=True)
     template: Mapped[str]
     customer_id: Mapped[str | None] = mapped_column(index=True)
-    stripe_customer: Mapped[str | None]
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id", ondelete="SET NULL"), index=True)
     facts: Mapped[dict[str, Any]]
     claimed_at: Mapped[datetime] = mapped_column(index=True)
     begun_at: Mapped[datetime | None]
@@ -50,7 +50,7 @@ def claim_mail(
     template: str,
     customer_id: str | None,
     now: datetime,
-    stripe_customer: str | None = None,
+    person_id: int | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> bool:
     """Owe a mail; return False where it was owed before."""
@@ -58,7 +58,7 @@ def claim_mail(
         "cause": cause,
         "template": template,
         "customer_id": customer_id,
-        "stripe_customer": stripe_customer,
+        "person_id": person_id,
         "facts": dict(facts or {}),
         "claimed_at": now,
     }

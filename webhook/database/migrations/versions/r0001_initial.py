@@ -22,7 +22,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "events": (("state", "received_at"), ("type", "state")),
     "instances": (("cell",), ("owner_id",), ("status",)),
     "ledger": (("cause_event_id",), ("cause_id",), ("customer_id", "id"), ("kind", "ref")),
-    "mails": (("claimed_at",), ("customer_id",), ("sent_at",)),
+    "mails": (("claimed_at",), ("customer_id",), ("person_id",), ("sent_at",)),
     "reservations": (("customer_id",), ("expires_at",)),
     "subscriptions": (("current_period_end",), ("customer_id",), ("status",), ("stripe_customer",)),
     "workers": (("seen_at",),),
@@ -137,12 +137,13 @@ def upgrade() -> None:
         _column("cause", sa.Text()),
         _column("template", sa.Text()),
         _column("customer_id", sa.Text(), nullable=True),
-        _column("stripe_customer", sa.Text(), nullable=True),
+        _column("person_id", SERIAL, nullable=True),
         _column("facts", DOCUMENT),
         _column("claimed_at", MOMENT),
         _column("begun_at", MOMENT, nullable=True),
         _column("sent_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("cause", name="pk_mails"),
+        sa.ForeignKeyConstraint(["person_id"], ["customers.id"], name="fk_mails_person_id", ondelete="SET NULL"),
     )
     op.create_table(
         "stacks",
