@@ -18,6 +18,7 @@ from registry.changes import diff
 from registry.customers import LEAVING
 from registry.wishes import Alert, AlertKind, Step
 from webhook.database.events import EventState, begin_attempt, find_event, settle_event
+from webhook.database.instances import remove_instance, save_instance
 from webhook.settlement import Settled, Settlement
 from webhook.subscriptions import alert_of, ignored_because, subject_of
 
@@ -121,9 +122,17 @@ def report(subject: str, moment: str, reason: str) -> None:
 
 @_patient(1.0)
 def moved(before: str, after: str) -> dict[str, list[str]]:
-    """Return the cells that somebody else's commits touched, and the subscriptions whose end they go on with."""
+    """Mirror somebody else's commits; return the cells that they touch, and the subscriptions whose end goes on."""
     old, new = settlement().store.at(before), settlement().store.at(after)
     changes = diff(old, new)
+    present = settlement().store.read().customers  # what was settled since is newer than these commits
+    with Session(settlement().engine) as session, session.begin():
+        for each in changes:
+            entry = present.get(each.customer_id)
+            if entry is None:
+                remove_instance(session, each.customer_id)
+            else:
+                save_instance(session, each.customer_id, entry, now=settlement().clock())
     cells = {cell for each in changes if each.is_declared for cell in each.cells}
     leaving = {each.after.stripe_subscription for each in changes if each.after and each.after.status in LEAVING}
     return {"cells": sorted(cells), "subscriptions": sorted(each for each in leaving if each is not None)}

@@ -30,6 +30,7 @@ from webhook.approvals import Approvals
 from webhook.backup import BackupError
 from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.events import NewEvent, record_event
+from webhook.database.instances import InstanceRecord, find_instance
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.database.mails import MailRecord
 from webhook.letterbox import Letterbox
@@ -38,7 +39,7 @@ from webhook.probe import Answer, Probe
 from webhook.pull_requests import PlainBranches
 from webhook.settlement import NotAnsweringError, Settlement
 from webhook.turns import Turns
-from webhook.workflows import settle, settle_with
+from webhook.workflows import moved, settle, settle_with
 
 ID = "c-glade234"
 EVENT = "evt_test"
@@ -510,3 +511,37 @@ def test_an_address_that_becomes_another_persons_stops_nothing(company: Company)
     company.settle(second)
     assert company.store.read().customers["c-heath567"].plan == "pro"
     assert company.letters.subjects[-1].endswith("is on plan pro now")
+
+
+def test_a_name_that_was_given_to_another_one_by_hand_stops_nothing(company: Company) -> None:
+    """The mirror of the registry still has the old name of who was renamed by a merge; who pays for it now gets it."""
+    company.settle(company.sign_up())
+    path = Path(company.repo.working_dir) / "customers.yaml"
+    path.write_text(path.read_text().replace("subdomain: glade", "subdomain: meadow"))
+    company.repo.index.add([path.name])
+    company.repo.index.commit("Rename glade to meadow")
+    metadata = {"customer_id": "c-heath567", "subdomain": "glade"}
+    price = company.world.price("team_month", metadata={"plan": "team"})
+    subscription = company.world.subscribed(price, metadata=metadata, subscription_data={"metadata": metadata}).id
+    company.settle(subscription)
+    assert company.letters.subjects[1:] == ["Your wiki is ready: https://glade.markitup.io"]
+    with Session(company.engine) as session:
+        renamed, newcomer = find_instance(session, ID), find_instance(session, "c-heath567")
+        assert renamed is not None
+        assert newcomer is not None
+        assert (newcomer.subdomain, renamed.owner_id) == ("glade", newcomer.owner_id)
+
+
+def test_what_others_commit_is_mirrored(company: Company) -> None:
+    """Two names that were exchanged, and an entry that is gone, are so in the database too."""
+    company.settle(company.sign_up())
+    path = Path(company.repo.working_dir) / "customers.yaml"
+    text = path.read_text().replace(": acme", ": other").replace(": glade", ": acme").replace(": other", ": glade")
+    for content, expected in ((text, {"c-acme0001": "glade", ID: "acme"}), (REGISTRY, {"c-acme0001": "acme"})):
+        before = company.repo.head.commit.hexsha
+        path.write_text(content)
+        company.repo.index.add([path.name])
+        moved(before, company.repo.index.commit("By hand").hexsha)
+        with Session(company.engine) as session:
+            found = session.scalars(select(InstanceRecord))
+            assert {each.customer_id: each.subdomain for each in found} == expected

@@ -19,7 +19,7 @@ class InstanceRecord(Base):
     Attributes:
         customer_id: Its id in the registry.
         owner_id: Whose it is; None where an operator set it up by hand or the person was erased.
-        subdomain: First label of its address.
+        subdomain: First label of its address; with a ``~`` where another one has it and its own is not known yet.
         cell: Its server.
         plan: As in the registry.
         status: As in the registry.
@@ -50,7 +50,14 @@ class InstanceRecord(Base):
 def save_instance(
     session: Session, customer_id: str, entry: Customer, *, now: datetime, owner_id: int | None = None
 ) -> None:
-    """Set the mirror of a registry entry; an owner that is known stays where none is given."""
+    """Set the mirror of a registry entry; an owner that is known stays where none is given.
+
+    The registry has each name once: a row that still has it for another instance is out of date, and gives it up.
+    """
+    outdated = update(InstanceRecord).where(
+        InstanceRecord.subdomain == entry.subdomain, InstanceRecord.customer_id != customer_id
+    )
+    session.execute(outdated.values(subdomain="~" + InstanceRecord.customer_id))
     values: dict[str, object] = {
         "customer_id": customer_id,
         "subdomain": entry.subdomain,
