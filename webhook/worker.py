@@ -59,27 +59,34 @@ class Worker:
         self._name = name
         self._begun: set[str] = set()
         self._today: str | None = None
-        self._due: dict[str, float] = {}
 
     def run(self, told: threading.Event) -> None:
-        """Work until told to stop."""
-        while not told.wait(POLL_SECONDS):
-            self._every(0, self._begin_events)
-            self._every(BEAT_SECONDS, self._beat)
-            self._every(RENEW_SECONDS, self._renew_events)
-            self._every(RENEW_SECONDS, self._send_letters)
-            self._every(SYNC_SECONDS, self._sync)
-            self._every(BEAT_SECONDS, self._begin_day)
+        """Work until told to stop: each duty in a thread, as a mail server or remote that hangs may hold up its own."""
+        duties = (
+            (POLL_SECONDS, self._begin_events),
+            (BEAT_SECONDS, self._beat),
+            (RENEW_SECONDS, self._renew_events),
+            (RENEW_SECONDS, self._send_letters),
+            (SYNC_SECONDS, self._sync),
+            (BEAT_SECONDS, self._begin_day),
+        )
+        threads = [threading.Thread(target=self._repeat, args=(told, *duty), daemon=True) for duty in duties]
+        for thread in threads:
+            thread.start()
+        told.wait()
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _every(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do something when it is due; a database or remote that is away for a while ends nothing."""
-        if time.monotonic() < self._due.get(work.__name__, 0.0):
-            return
-        self._due[work.__name__] = time.monotonic() + seconds
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - it is due again in a moment
-            log.warning("not done this time", work=work.__name__.strip("_"), error=f"{type(error).__name__}: {error}")
+    def _repeat(self, told: threading.Event, seconds: float, work: Callable[[], None]) -> None:
+        """Do something again and again; a database or remote that is away for a while ends nothing."""
+        while not told.is_set():
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - it is due again in a moment
+                words = f"{type(error).__name__}: {error}"
+                log.warning("not done this time", work=work.__name__.strip("_"), error=words)
+            told.wait(seconds)
 
     def _begin_events(self) -> None:
         """Begin what was received: a workflow has the id of its event and receipt, and so runs once."""
