@@ -10,6 +10,7 @@ Postgres by ``PGHOST``, ``PGUSER``, ``PGPASSWORD``, ``PGDATABASE``; the bucket b
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -36,6 +37,9 @@ STREAM = TransferConfig(multipart_chunksize=16 * 1024 * 1024, max_concurrency=2)
 DUMP = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges")
 READ_BACK = ("pg_restore", "--file=/dev/null")
 RESTORE = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
+READ = ".sha256"
+"""Behind a dump's key: that of its check sum, which is there once the dump was read back whole. Here nobody may delete
+a dump that was not, so this tells the two apart."""
 OWN_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast")
 
 
@@ -52,12 +56,12 @@ class Dump:
     def __init__(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         self._process = process
         self._output = output
-        self.size = 0
+        self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
         content = self._output.read(size)
-        self.size += len(content)
+        self.digest.update(content)
         if (not content or size < 0) and self._process.wait() != 0:
             message = f"pg_dump ended with {self._process.returncode}; nothing was stored"
             raise BackupError(message)
@@ -76,12 +80,13 @@ def back_up(s3: S3Client, bucket: str) -> str:
         assert process.stdout is not None  # noqa: S101 - for the type checker
         dump = Dump(process, process.stdout)
         s3.upload_fileobj(cast("IO[bytes]", dump), bucket, key, Config=STREAM)
-    stored = feed(s3, bucket, key, READ_BACK)
-    if stored != dump.size:
-        message = f"{key} has {stored} bytes, the dump had {dump.size}"
+    size, digest = feed(s3, bucket, key, READ_BACK)
+    if digest != dump.digest.hexdigest():
+        message = f"{key} is not what was dumped: its check sum is another one"
         raise BackupError(message)
+    s3.put_object(Bucket=bucket, Key=f"{key}{READ}", Body=f"{digest}  {key.rpartition('/')[2]}\n".encode())
     DONE.touch()
-    say(f"backup {key}: {stored} bytes, read back")
+    say(f"backup {key}: {size} bytes, read back")
     return key
 
 
@@ -99,39 +104,41 @@ def restore(s3: S3Client, bucket: str, key: str) -> str:
     if row is None or row[0]:
         message = f"{os.environ['PGDATABASE']} has tables: a restore would mix two states. Fix: create an empty one."
         raise BackupError(message)
-    size = feed(s3, bucket, key, [*RESTORE, f"--dbname={os.environ['PGDATABASE']}"])
+    size, _ = feed(s3, bucket, key, [*RESTORE, f"--dbname={os.environ['PGDATABASE']}"])
     say(f"restored {key}: {size} bytes")
     return key
 
 
 def newest(s3: S3Client, bucket: str) -> tuple[str, datetime]:
-    """Return key and time of the newest backup.
+    """Return key and time of the newest backup that was read back.
 
     Raises:
         BackupError: there is none.
     """
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
     objects = (each for page in pages for each in page.get("Contents", []))
-    found = [(each["Key"], each["LastModified"]) for each in objects if "Key" in each and "LastModified" in each]
-    if not found:
-        message = f"{bucket} has no backup below {PREFIX}"
+    found = {each["Key"]: each["LastModified"] for each in objects if "Key" in each and "LastModified" in each}
+    read = [(key, moment) for key, moment in found.items() if f"{key}{READ}" in found]
+    if not read:
+        message = f"{bucket} has no backup below {PREFIX} that was read back"
         raise BackupError(message)
-    return max(found, key=lambda each: each[1])
+    return max(read, key=lambda each: each[1])
 
 
-def feed(s3: S3Client, bucket: str, key: str, argv: Sequence[str]) -> int:
-    """Stream an object into a program; return its size in bytes.
+def feed(s3: S3Client, bucket: str, key: str, argv: Sequence[str]) -> tuple[int, str]:
+    """Stream an object into a program; return its size in bytes and its SHA-256 in hex.
 
     Raises:
         BackupError: the program refused it.
     """
     body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-    size = 0
+    size, digest = 0, hashlib.sha256()
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None  # noqa: S101 - for the type checker
         try:
             for chunk in body.iter_chunks(1024 * 1024):
                 size += len(chunk)
+                digest.update(chunk)
                 process.stdin.write(chunk)
             process.stdin.close()
         except BrokenPipeError:
@@ -139,7 +146,7 @@ def feed(s3: S3Client, bucket: str, key: str, argv: Sequence[str]) -> int:
     if process.returncode != 0:
         message = f"{argv[0]} ended with {process.returncode} on {key}"
         raise BackupError(message)
-    return size
+    return size, digest.hexdigest()
 
 
 def every_day(s3: S3Client, bucket: str) -> None:
