@@ -122,7 +122,7 @@ class Letterbox:
         try:
             post.send(message)
         except (OSError, smtplib.SMTPException) as error:
-            log.warning("letter not taken", customer=letter.customer_id, letter=letter.template, error=str(error))
+            log.warning("letter not taken", customer=letter.customer_id, letter=letter.template, error=_words(error))
             with Session(self.engine) as session, session.begin():
                 give_back_mail(session, letter.cause)
             return
@@ -137,6 +137,17 @@ class Letterbox:
                 cause=event_id,
                 detail={"cause": letter.cause},
             )
+
+
+def _words(error: OSError | smtplib.SMTPException) -> str:
+    """Return why a mail server did not take a letter; its own words are left out, for they name the address."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        codes = [code for code, _ in error.recipients.values()]
+    elif isinstance(error, smtplib.SMTPResponseException):
+        codes = [error.smtp_code]
+    else:
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__} {' '.join(str(code) for code in codes)}"
 
 
 def _address(session: Session, letter: MailRecord) -> str | None:
