@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from jinja2 import UndefinedError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -111,7 +112,10 @@ class Letterbox:
         with Session(self.engine) as session:
             customers = customers_owed(session, claimed_before=self.clock() - LATE)
         for customer_id in customers:
-            self.send(customer_id, None)
+            try:
+                self.send(customer_id, None)
+            except (UndefinedError, ValueError) as error:  # an older release kept less facts, or the address is none
+                log.warning("letter can't be written", customer=customer_id, error=type(error).__name__)
 
     def _send(self, post: Post, letter: MailRecord, to: str, event_id: str | None) -> None:
         """Send a letter once: it is begun before, so that a crash in between can't send it twice."""

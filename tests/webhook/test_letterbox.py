@@ -84,3 +84,13 @@ def test_the_log_of_a_refusal_has_no_address(
     assert "c-ann" in said
     assert type(refusal).__name__ in said
     assert " 55" in said
+
+
+def test_a_letter_that_can_t_be_written_keeps_nobody_else_s(box: Letterbox, server: Server, engine: Engine) -> None:
+    """One that lacks what its text tells by now stays owed and is told of; the next customer's goes out."""
+    owe(engine, "ann", {})
+    owe(engine, "bob", FACTS)
+    with capture_logs() as lines:
+        box.send_late()
+    assert server.taken == ["bob@example.org"]
+    assert [(each["customer"], each["log_level"]) for each in lines] == [("c-ann", "warning")]
