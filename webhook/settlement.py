@@ -312,6 +312,8 @@ class Settlement:
         commit: str | None,
     ) -> None:
         now, subscription = self.clock(), account.subscription
+        # Who only says that an instance is his, by an id in his metadata, neither owns it nor is seen to pay for it.
+        pays = after is None or after.stripe_customer == subscription.customer
         with Session(self.engine) as session, session.begin():
             if subscription.plan is not None and subscription.interval is not None:
                 save_subscription(
@@ -323,10 +325,10 @@ class Settlement:
                     status=subscription.status,
                     current_period_end=subscription.current_period_end,
                     now=now,
-                    customer_id=wished.customer_id,
+                    customer_id=wished.customer_id if pays else None,
                 )
             if after is not None and wished.customer_id is not None:
-                save_instance(session, wished.customer_id, after, now=now, owner_id=owner)
+                save_instance(session, wished.customer_id, after, now=now, owner_id=owner if pays else None)
             elif wished.customer_id is not None:
                 remove_instance(session, wished.customer_id)
             if commit is not None:

@@ -1,0 +1,43 @@
+"""Whose an instance is: who pays for it, and nobody by an address or an id that he only says is his."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from tests.webhook.test_settlement import ID, Company, company
+from webhook.database.customers import find_by_email
+from webhook.database.instances import instances_of
+from webhook.database.subscriptions import subscriptions_of
+
+__all__ = ["company"]  # a fixture: pytest finds it here
+
+
+def owned(company: Company, email: str) -> set[str]:
+    """Return the instances of the person with an address."""
+    with Session(company.engine) as session:
+        person = find_by_email(session, email)
+        return set() if person is None else {each.customer_id for each in instances_of(session, person.id)}
+
+
+def pay(company: Company, email: str, *, customer_id: str, subdomain: str) -> str:
+    """Pay as a new customer of Stripe's; return the subscription."""
+    customer = company.world.v1.customers.create({"email": email})
+    metadata = {"customer_id": customer_id, "subdomain": subdomain}
+    price = company.world.price("personal_month", metadata={"plan": "personal"}, transfer_lookup_key=True)
+    found = company.world.subscribed(
+        price, customer=customer.id, metadata=metadata, subscription_data={"metadata": metadata}
+    )
+    return str(found.id)
+
+
+def test_who_says_another_one_s_id_gets_nothing_of_it(company: Company) -> None:
+    """A subscription with another customer's id in its metadata takes neither instance nor its page over."""
+    first = pay(company, "ann@example.org", customer_id=ID, subdomain="glade")
+    company.settle(first)
+    assert owned(company, "ann@example.org") == {ID}
+    company.settle(pay(company, "eve@example.org", customer_id=ID, subdomain="glade"))
+    assert company.alerts() == ["mixed-up"]
+    assert owned(company, "ann@example.org") == {ID}
+    assert owned(company, "eve@example.org") == set()
+    with Session(company.engine) as session:
+        assert {each.stripe_subscription for each in subscriptions_of(session, ID)} == {first}
