@@ -11,6 +11,8 @@ from webhook.database.subscriptions import subscriptions_of
 
 __all__ = ["company"]  # a fixture: pytest finds it here
 
+OTHER = "c-other234"
+
 
 def owned(company: Company, email: str) -> set[str]:
     """Return the instances of the person with an address."""
@@ -41,3 +43,38 @@ def test_who_says_another_one_s_id_gets_nothing_of_it(company: Company) -> None:
     assert owned(company, "eve@example.org") == set()
     with Session(company.engine) as session:
         assert {each.stripe_subscription for each in subscriptions_of(session, ID)} == {first}
+
+
+def test_an_address_that_becomes_another_person_s_holds_nothing_up(company: Company) -> None:
+    """Stripe asks no proof of an address: who takes another one's gives him the own instance, and gets none of his."""
+    company.settle(pay(company, "ann@example.org", customer_id=ID, subdomain="glade"))
+    second = pay(company, "eve@example.org", customer_id=OTHER, subdomain="heath")
+    company.settle(second)
+    eve = company.store.read().customers[OTHER].stripe_customer
+    for address, hers, anns in (
+        ("eve@example.org", {OTHER}, {ID}),
+        ("ann@example.org", set[str](), {ID, OTHER}),
+        ("eve@elsewhere.example", {OTHER}, {ID}),
+    ):
+        company.world.v1.customers.update(str(eve), {"email": address})
+        company.settle(second)
+        assert (owned(company, address) - anns, owned(company, "ann@example.org")) == (hers, anns)
+
+
+def test_an_address_of_which_the_owner_comes_later_takes_nothing_of_his(company: Company) -> None:
+    """Who uses an address before its owner signs up leaves with what is his own, and the owner's stays."""
+    first = pay(company, "eve@example.org", customer_id=OTHER, subdomain="heath")
+    company.settle(first)
+    eve = str(company.store.read().customers[OTHER].stripe_customer)
+    with Session(company.engine) as session:
+        before = find_by_email(session, "eve@example.org")
+        assert before is not None
+    company.world.v1.customers.update(eve, {"email": "ann@example.org"})
+    company.settle(first)
+    company.settle(pay(company, "ann@example.org", customer_id=ID, subdomain="glade"))
+    with Session(company.engine) as session:
+        assert instances_of(session, before.id) == []  # whoever was signed in as that person sees nothing of Ann's
+    company.world.v1.customers.update(eve, {"email": "eve@example.org"})
+    company.settle(first)
+    assert owned(company, "eve@example.org") == {OTHER}
+    assert owned(company, "ann@example.org") == {ID}

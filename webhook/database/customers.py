@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webhook.database.base import SERIAL, Base
 from webhook.database.insert import insert_new
+from webhook.database.instances import InstanceRecord, instances_of
+from webhook.database.subscriptions import SubscriptionRecord
 
 
 class CustomerRecord(Base):
@@ -17,7 +19,7 @@ class CustomerRecord(Base):
     Attributes:
         id: Ours.
         email: In lower case.
-        stripe_customer: Stripe's id; None for whom an operator set up by hand.
+        stripe_customer: Stripe's id, the first of several; None where no Stripe customer has this address.
         created_at: When we first heard of it.
     """
 
@@ -30,27 +32,39 @@ class CustomerRecord(Base):
 
 
 def save_customer(session: Session, *, email: str, stripe_customer: str | None, now: datetime) -> CustomerRecord:
-    """Return the person of that address, else of that Stripe customer, else a new one; set what changed.
+    """Return the person of an address, a new one where there is none: who pays as that Stripe customer from now on.
 
-    A second Stripe customer with the address of the first one is the same person, who keeps the first id:
-    ``subscriptions`` knows who pays for what.
+    A person is an address, for that is what a sign-in proves. Stripe asks for no proof: a Stripe customer whose address
+    becomes another one becomes another person, and takes along what it pays for, nothing of those who had the
+    former address in common with it. A second Stripe customer with the address of the first one is the same person,
+    who keeps the first id: ``subscriptions`` knows who pays for what.
     """
     address = normalized(email)
-    known = find_by_stripe_customer(session, stripe_customer) if stripe_customer is not None else None
-    if known is not None:
-        there = find_by_email(session, address)
-        if there is not None:
-            return there
-        known.email = address
+    former = find_by_stripe_customer(session, stripe_customer) if stripe_customer is not None else None
+    if former is not None and former.email == address:
+        return former
+    if former is not None:
+        former.stripe_customer = None
         session.flush()
-        return known
     values = {"email": address, "stripe_customer": stripe_customer, "created_at": now}
     insert_new(session, CustomerRecord, values, key=["email"])
     person = session.scalars(select(CustomerRecord).where(CustomerRecord.email == address)).one()
     if person.stripe_customer is None:
         person.stripe_customer = stripe_customer
         session.flush()
+    if former is not None:
+        _hand_over(session, former, person, str(stripe_customer))
     return person
+
+
+def _hand_over(session: Session, former: CustomerRecord, person: CustomerRecord, stripe_customer: str) -> None:
+    """Give a person what a Stripe customer pays for; the former one is forgotten where nothing is left to it."""
+    paid = select(SubscriptionRecord.customer_id).where(SubscriptionRecord.stripe_customer == stripe_customer)
+    theirs = update(InstanceRecord).where(InstanceRecord.owner_id == former.id, InstanceRecord.customer_id.in_(paid))
+    session.execute(theirs.values(owner_id=person.id))
+    if not instances_of(session, former.id):
+        session.delete(former)
+        session.flush()
 
 
 def find_by_email(session: Session, email: str) -> CustomerRecord | None:

@@ -68,17 +68,17 @@ def test_moments_keep_their_zone(session: Session) -> None:
 
 
 def test_a_person_is_one_row(session: Session) -> None:
-    """By the address, however that is written, else by the Stripe customer."""
+    """An address, however it is written; whose address changes is another one, and nobody's is forgotten."""
     first = customers.save_customer(session, email=" Ada@Example.org ", stripe_customer=None, now=NOW)
     assert (first.email, first.stripe_customer) == ("ada@example.org", None)
     again = customers.save_customer(session, email="ADA@example.org", stripe_customer="cus_1", now=NOW)
     assert (again.id, again.stripe_customer) == (first.id, "cus_1")
     moved = customers.save_customer(session, email="ada@new.example.org", stripe_customer="cus_1", now=NOW)
-    assert (moved.id, moved.email) == (first.id, "ada@new.example.org")
+    assert (moved.email, moved.stripe_customer) == ("ada@new.example.org", "cus_1")
     second = customers.save_customer(session, email="ada@new.example.org", stripe_customer="cus_2", now=NOW)
-    assert (second.id, second.stripe_customer) == (first.id, "cus_1")
+    assert (second.id, second.stripe_customer) == (moved.id, "cus_1")
     other = customers.save_customer(session, email="bob@example.org", stripe_customer="cus_3", now=NOW)
-    assert other.id != first.id
+    assert other.id != moved.id
     assert customers.find_by_email(session, "ada@example.org") is None
     joined = customers.save_customer(session, email="bob@example.org", stripe_customer="cus_1", now=NOW)
     assert (joined.id, joined.stripe_customer) == (other.id, "cus_3")
