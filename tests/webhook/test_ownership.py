@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from registry.lifecycle import GRACE_DAYS
 from tests.webhook.test_settlement import ID, Company, company
 from webhook.database.customers import find_by_email
 from webhook.database.instances import instances_of
@@ -78,3 +79,34 @@ def test_an_address_of_which_the_owner_comes_later_takes_nothing_of_his(company:
     company.settle(first)
     assert owned(company, "eve@example.org") == {OTHER}
     assert owned(company, "ann@example.org") == {ID}
+
+
+def test_who_buys_again_is_written_to(company: Company) -> None:
+    """Stripe makes a new customer of each sign-up; one with an address that is known already gets its letters too."""
+    company.settle(pay(company, "ann@example.org", customer_id=ID, subdomain="glade"))
+    second = pay(company, "ann@example.org", customer_id=OTHER, subdomain="heath")
+    company.settle(second)
+    company.world.v1.subscriptions.cancel(second)
+    company.settle(second)
+    company.pass_days(GRACE_DAYS + 1)
+    company.settle(second)
+    company.repo.git.merge("--no-edit", f"hosting/{OTHER}-purge")
+    company.settle(second)
+    assert [subject.partition(" ends on ")[0] for subject in company.letters.subjects] == [
+        "Your wiki is ready: https://glade.markitup.io",
+        "Your wiki is ready: https://heath.markitup.io",
+        "Your wiki https://heath.markitup.io",
+        "Your wiki https://heath.markitup.io has been deleted",
+    ]
+
+
+def test_a_letter_follows_a_changed_address(company: Company) -> None:
+    """What no mail server took goes to where Stripe says the person is now, not to nobody."""
+    company.letters.away = True
+    subscription = pay(company, "ann@example.org", customer_id=ID, subdomain="glade")
+    company.settle(subscription)
+    payer = str(company.store.read().customers[ID].stripe_customer)
+    company.world.v1.customers.update(payer, {"email": "ann@new.example.org"})
+    company.letters.away = False
+    company.settle(subscription)
+    assert company.letters.recipients == ["ann@new.example.org"]

@@ -66,16 +66,18 @@ class Eyes(Probe):
 
 
 class Mailbox:
-    """Keeps subjects."""
+    """Keeps subjects, and whom they went to."""
 
     def __init__(self) -> None:
         self.subjects: list[str] = []
+        self.recipients: list[str] = []
         self.away = False
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if self.away:
             return "421 come again later"
         headers = envelope.content.decode().split("\r\n\r\n", 1)[0]
+        self.recipients += envelope.rcpt_tos
         self.subjects += [line.removeprefix("Subject: ") for line in headers.splitlines() if line.startswith("Subject")]
         return "250 OK"
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from webhook.database.base import SERIAL, Base
 from webhook.database.insert import insert_new
 from webhook.database.instances import InstanceRecord, instances_of
+from webhook.database.mails import MailRecord
 from webhook.database.subscriptions import SubscriptionRecord
 
 
@@ -58,10 +59,15 @@ def save_customer(session: Session, *, email: str, stripe_customer: str | None, 
 
 
 def _hand_over(session: Session, former: CustomerRecord, person: CustomerRecord, stripe_customer: str) -> None:
-    """Give a person what a Stripe customer pays for; the former one is forgotten where nothing is left to it."""
+    """Give a person what a Stripe customer pays for, with the letters that are owed about it.
+
+    The former one is forgotten where nothing is left to it.
+    """
     paid = select(SubscriptionRecord.customer_id).where(SubscriptionRecord.stripe_customer == stripe_customer)
     theirs = update(InstanceRecord).where(InstanceRecord.owner_id == former.id, InstanceRecord.customer_id.in_(paid))
     session.execute(theirs.values(owner_id=person.id))
+    letters = update(MailRecord).where(MailRecord.person_id == former.id, MailRecord.customer_id.in_(paid))
+    session.execute(letters.values(person_id=person.id))
     if not instances_of(session, former.id):
         session.delete(former)
         session.flush()
