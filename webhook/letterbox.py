@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from jinja2 import UndefinedError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -31,7 +30,7 @@ from webhook.database.mails import (
     owed_mails,
 )
 from webhook.mail.letters import write
-from webhook.mail.post import Post
+from webhook.mail.post import InDoubtError, Post
 
 LATE = timedelta(minutes=15)
 """After which an owed letter's change is made, or the letter was forgiven: a change's tries take less."""
@@ -112,10 +111,7 @@ class Letterbox:
         with Session(self.engine) as session:
             customers = customers_owed(session, claimed_before=self.clock() - LATE)
         for customer_id in customers:
-            try:
-                self.send(customer_id, None)
-            except (UndefinedError, ValueError) as error:  # an older release kept less facts, or the address is none
-                log.warning("letter can't be written", customer=customer_id, error=type(error).__name__)
+            self.send(customer_id, None)
 
     def _send(self, post: Post, letter: MailRecord, to: str, event_id: str | None) -> None:
         """Send a letter once: it is begun before, so that a crash in between can't send it twice."""
@@ -125,8 +121,11 @@ class Letterbox:
                 return
         try:
             post.send(message)
+        except InDoubtError as error:
+            log.warning("letter in doubt", customer=letter.customer_id, letter=letter.template, error=str(error))
+            return
         except (OSError, smtplib.SMTPException) as error:
-            log.warning("letter not taken", customer=letter.customer_id, letter=letter.template, error=_words(error))
+            log.warning("letter not taken", customer=letter.customer_id, letter=letter.template, error=_said(error))
             with Session(self.engine) as session, session.begin():
                 give_back_mail(session, letter.cause)
             return
@@ -143,15 +142,12 @@ class Letterbox:
             )
 
 
-def _words(error: OSError | smtplib.SMTPException) -> str:
-    """Return why a mail server did not take a letter; its own words are left out, for they name the address."""
+def _said(error: Exception) -> str:
+    """Return what went wrong by its kind and code: a server's words repeat the address."""
+    codes = [error.smtp_code] if isinstance(error, smtplib.SMTPResponseException) else []
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         codes = [code for code, _ in error.recipients.values()]
-    elif isinstance(error, smtplib.SMTPResponseException):
-        codes = [error.smtp_code]
-    else:
-        return f"{type(error).__name__}: {error}"
-    return f"{type(error).__name__} {' '.join(str(code) for code in codes)}"
+    return " ".join([type(error).__name__, *map(str, codes)])
 
 
 def _address(session: Session, letter: MailRecord) -> str | None:

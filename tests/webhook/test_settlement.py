@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from aiosmtpd.controller import Controller
 from git import Actor, Repo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from registry.customers import Status
 from registry.errors import RegistryError
@@ -32,9 +34,9 @@ from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.events import NewEvent, record_event
 from webhook.database.instances import InstanceRecord, find_instance
 from webhook.database.ledger import LedgerEntry, LedgerKind
-from webhook.database.mails import MailRecord
+from webhook.database.mails import MailRecord, in_doubt
 from webhook.letterbox import Letterbox
-from webhook.mail.post import Post
+from webhook.mail.post import InDoubtError, Post
 from webhook.probe import Answer, Probe
 from webhook.pull_requests import PlainBranches
 from webhook.settlement import NotAnsweringError, Settlement
@@ -267,6 +269,36 @@ def test_a_letter_is_sent_late_without_another_event(company: Company) -> None:
     for _ in range(2):
         box.send_late()
     assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+
+
+def test_a_letter_that_may_have_been_taken_is_not_sent_again(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line broke after its last word: it is in doubt, for a person to look, and not sent a second time."""
+
+    def silent(*_: object) -> None:
+        raise InDoubtError("the mail server fell silent")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Post, "send", silent)
+        subscription = company.sign_up()
+        company.settle(subscription)
+    company.settle(subscription)
+    assert (company.status, company.letters.subjects) == (Status.ACTIVE, [])
+    with Session(company.engine) as session:
+        later = datetime.now(tz=UTC) + timedelta(days=1)
+        assert [mail.template for mail in in_doubt(session, begun_before=later)] == ["welcome"]
+
+
+def test_the_log_of_a_refused_letter_names_nobody(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the server's code; the address is in the database only."""
+
+    def refused(*_: object) -> None:
+        raise smtplib.SMTPRecipientsRefused({"owner@acme.example": (550, b"<owner@acme.example> is unknown")})
+
+    monkeypatch.setattr(Post, "send", refused)
+    with capture_logs() as lines:
+        company.settle(company.sign_up())
+    (line,) = [each for each in lines if each["event"] == "letter not taken"]
+    assert line["error"] == "SMTPRecipientsRefused 550"
 
 
 def test_hints_at_once_are_settled_one_by_one(company: Company) -> None:
