@@ -124,6 +124,7 @@ class AlertKind(StrEnum):
     APPROVAL = "approval"
     PARKED = "parked"
     LETTER_IN_DOUBT = "letter-in-doubt"
+    LETTER_OWED = "letter-owed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,10 @@ from webhook.database.mails import (
     MailRecord,
     begin_mail,
     claim_mail,
-    customers_owed,
     forgive_mail,
     give_back_mail,
     mark_sent,
+    owed_between,
     owed_mails,
 )
 from webhook.mail.letters import write
@@ -34,6 +34,10 @@ from webhook.mail.post import InDoubtError, Post
 
 LATE = timedelta(minutes=15)
 """After which an owed letter's change is made, or the letter was forgiven: a change's tries take less."""
+OVERDUE = timedelta(hours=1)
+"""After which a person is told of an owed letter, and it is tried seldom."""
+GIVEN_UP = timedelta(days=3)
+"""After which a letter is not tried any more, unless something else happens to its customer."""
 
 log = structlog.get_logger("worker")
 
@@ -108,10 +112,28 @@ class Letterbox:
 
     def send_late(self) -> None:
         """Send what is owed for so long that nobody is at it: no mail server took it when its change was made."""
+        now = self.clock()
+        self._send_owed(now - OVERDUE, now - LATE)
+
+    def send_overdue(self) -> Sequence[MailRecord]:
+        """Try once more to send what is owed for long, and return what still is: it is a person's, too."""
+        if self.post is None:
+            return ()
+        now = self.clock()
+        self._send_owed(now - GIVEN_UP, now - OVERDUE)
         with Session(self.engine) as session:
-            customers = customers_owed(session, claimed_before=self.clock() - LATE)
-        for customer_id in customers:
-            self.send(customer_id, None)
+            letters = owed_between(session, now - GIVEN_UP, now - OVERDUE)
+            session.expunge_all()
+        return letters
+
+    def _send_owed(self, after: datetime, before: datetime) -> None:
+        with Session(self.engine) as session:
+            customers = {each.customer_id for each in owed_between(session, after, before)}
+        for customer_id in sorted(each for each in customers if each is not None):
+            try:
+                self.send(customer_id, None)
+            except Exception as error:  # noqa: BLE001 - the next customer's letter is not to wait for this one's
+                log.warning("letter not sent", customer=customer_id, error=type(error).__name__)
 
     def _send(self, post: Post, letter: MailRecord, to: str, event_id: str | None) -> None:
         """Send a letter once: it is begun before, so that a crash in between can't send it twice."""

@@ -26,11 +26,12 @@ from stacks.settings import read_settings
 from webhook.assembly import Effects, assemble, now
 from webhook.database.engine import open_database
 from webhook.database.events import pending_events, renew_event
-from webhook.database.mails import in_doubt
+from webhook.database.mails import MailRecord, in_doubt
 from webhook.database.marks import REGISTRY, mark_of, set_mark
 from webhook.database.migrate import migrate
 from webhook.database.subscriptions import plans_paid
 from webhook.database.workers import BEAT_SECONDS, beat, leave, living
+from webhook.letterbox import GIVEN_UP
 from webhook.logs import configure_logs
 from webhook.process_identity import identity, is_dead
 from webhook.settings import read_service_settings
@@ -40,6 +41,7 @@ POLL_SECONDS = 0.5
 SYNC_SECONDS = 5.0
 """Between two looks whether somebody else moved the registry's branch."""
 RENEW_SECONDS = 60.0
+HOUR_SECONDS = 3600.0
 NOTHING = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """States of a workflow that did not even leave its event to a person."""
 STOP_SECONDS = 30.0
@@ -67,6 +69,7 @@ class Worker:
             (BEAT_SECONDS, self._beat),
             (RENEW_SECONDS, self._renew_events),
             (RENEW_SECONDS, self._send_letters),
+            (HOUR_SECONDS, self._look_after_letters),
             (SYNC_SECONDS, self._sync),
             (BEAT_SECONDS, self._begin_day),
         )
@@ -109,6 +112,30 @@ class Worker:
         """Send what no mail server took when it was due."""
         self._effects.settlement.letterbox.send_late()
 
+    def _look_after_letters(self) -> None:
+        """Call a person for letters that may have been sent, or that no mail server takes."""
+        with Session(self._engine) as session:
+            doubtful = in_doubt(session, begun_before=now() - DOUBT)
+            session.expunge_all()
+        for letter in doubtful:
+            text = (
+                f"The letter `{letter.cause}` was begun and may not have been sent."
+                " Fix: ask the mail server; write by hand."
+            )
+            self._call(AlertKind.LETTER_IN_DOUBT, letter, text)
+        for letter in self._effects.settlement.letterbox.send_overdue():
+            text = (
+                f"The letter `{letter.cause}` is owed since {letter.claimed_at:%Y-%m-%d %H:%M} UTC and no mail server"
+                f" takes it; it is tried each hour for {GIVEN_UP.days} days. Fix: see in the worker's log why"
+                " (`letter not taken`, `letter without an address`); correct the address in Stripe, or the mail"
+                " server's settings."
+            )
+            self._call(AlertKind.LETTER_OWED, letter, text)
+
+    def _call(self, kind: AlertKind, letter: MailRecord, text: str) -> None:
+        alert = Alert(kind=kind, cause=f"{kind}:{letter.cause}", text=text)
+        self._effects.settlement.alerts.call(alert, customer_id=letter.customer_id, event_id=None)
+
     def _waiting(self) -> Sequence[tuple[str, datetime]]:
         return pending_events(self._engine, now())
 
@@ -141,7 +168,7 @@ class Worker:
                 set_mark(session, REGISTRY, reached)
 
     def _begin_day(self) -> None:
-        """Look, once a day, at each customer that time may have changed, and for letters that are in doubt."""
+        """Look, once a day, at each customer that time may have changed."""
         day = now().date().isoformat()
         if day == self._today:
             return
@@ -152,7 +179,6 @@ class Worker:
             return
         with Session(self._engine) as session:
             paid = plans_paid(session)
-            doubtful = [each.cause for each in in_doubt(session, begun_before=now() - DOUBT)]
         for entry in customers.values():
             if entry.stripe_subscription is None:
                 continue
@@ -160,12 +186,6 @@ class Worker:
             if entry.status is not Status.ACTIVE or held:
                 with SetWorkflowID(f"day-{entry.stripe_subscription}-{day}"):
                     DBOS.start_workflow(settle_again, entry.stripe_subscription, day)
-        for cause in doubtful:
-            text = (
-                f"The letter `{cause}` was begun and may not have been sent. Fix: ask the mail server; write by hand."
-            )
-            alert = Alert(kind=AlertKind.LETTER_IN_DOUBT, cause=f"letter-in-doubt:{cause}", text=text)
-            self._effects.settlement.alerts.call(alert, customer_id=None, event_id=None)
         self._today = day
 
 

@@ -34,7 +34,7 @@ from webhook.cell_updates import CellUpdates, UpdateError
 from webhook.database.events import NewEvent, record_event
 from webhook.database.instances import InstanceRecord, find_instance
 from webhook.database.ledger import LedgerEntry, LedgerKind
-from webhook.database.mails import MailRecord, in_doubt
+from webhook.database.mails import MailRecord, claim_mail, in_doubt
 from webhook.letterbox import Letterbox
 from webhook.mail.post import InDoubtError, Post
 from webhook.probe import Answer, Probe
@@ -93,7 +93,7 @@ class Company:
     updater: CountingUpdater
     eyes: Eyes
     facts: KnownFacts
-    days: list[int]
+    passed: list[timedelta]
     letters: Mailbox
     engine: Engine
     store: RegistryStore
@@ -137,8 +137,12 @@ class Company:
 
     def pass_days(self, number: int) -> None:
         """Let time pass for the company; Stripe has a clock of its own."""
-        self.days[0] += number
+        self.passed[0] += timedelta(days=number)
         self.facts.today += timedelta(days=number)
+
+    def pass_time(self, time: timedelta) -> None:
+        """Let less than a day pass."""
+        self.passed[0] += time
 
     @property
     def status(self) -> Status | None:
@@ -171,10 +175,10 @@ def company(tmp_path: Path, engine: Engine) -> Iterator[Company]:
     letters, updater, eyes = Mailbox(), CountingUpdater(engine), Eyes()
     mail_server = Controller(letters, hostname="127.0.0.1", port=port)
     mail_server.start()
-    days = [0]
+    passed = [timedelta()]
 
     def clock() -> datetime:
-        return datetime.now(tz=UTC) + timedelta(days=days[0])
+        return datetime.now(tz=UTC) + passed[0]
 
     store = RegistryStore(path, cells=settings.cells, domain=settings.domain, clock=lambda: clock().date())
     alerts, facts = Alerts(engine=engine, clock=clock), KnownFacts(now.date())
@@ -202,7 +206,7 @@ def company(tmp_path: Path, engine: Engine) -> Iterator[Company]:
                 clock=clock,
             ),
             facts=facts,
-            days=days,
+            passed=passed,
             updater=updater,
             eyes=eyes,
             letters=letters,
@@ -265,10 +269,44 @@ def test_a_letter_is_sent_late_without_another_event(company: Company) -> None:
     box = company.settlement.letterbox
     box.send_late()
     assert company.letters.subjects == []
-    company.pass_days(1)
+    company.pass_time(timedelta(minutes=20))
     for _ in range(2):
         box.send_late()
     assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+
+
+def test_a_letter_that_nobody_takes_is_a_persons(company: Company) -> None:
+    """After an hour it is told of and tried seldom, after three days no more; each letter is told of by itself."""
+    box = company.settlement.letterbox
+    company.letters.away = True
+    company.settle(company.sign_up())
+    assert box.send_overdue() == []
+    company.pass_time(timedelta(minutes=70))
+    (letter,) = box.send_overdue()
+    assert (letter.cause, letter.customer_id) == (f"welcome:{ID}", ID)
+    company.letters.away = False
+    box.send_late()
+    assert company.letters.subjects == []
+    company.pass_days(4)
+    assert box.send_overdue() == []
+    assert company.letters.subjects == []
+    company.pass_days(-2)
+    assert box.send_overdue() == []
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+
+
+def test_a_letter_that_can_not_be_written_stops_no_other(company: Company) -> None:
+    """Its facts do not fit its template: it stays owed, and the next customer gets theirs."""
+    company.letters.away = True
+    company.settle(company.sign_up())
+    company.letters.away = False
+    with Session(company.engine) as session, session.begin():
+        claim_mail(session, "a", template="welcome", customer_id="c-a", now=datetime.now(tz=UTC), person_id=1)
+    company.pass_time(timedelta(minutes=20))
+    company.settlement.letterbox.send_late()
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+    company.pass_time(timedelta(hours=1))
+    assert [each.cause for each in company.settlement.letterbox.send_overdue()] == ["a"]
 
 
 def test_a_letter_that_may_have_been_taken_is_not_sent_again(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,12 +73,15 @@ def owed_mails(session: Session, customer_id: str) -> Sequence[MailRecord]:
     return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
 
 
-def customers_owed(session: Session, *, claimed_before: datetime) -> Sequence[str]:
-    """Return whom mails are owed since before a moment that nobody has begun to send."""
-    query = select(MailRecord.customer_id).where(
-        MailRecord.begun_at.is_(None), MailRecord.sent_at.is_(None), MailRecord.claimed_at < claimed_before
+def owed_between(session: Session, after: datetime, before: datetime) -> Sequence[MailRecord]:
+    """Return mails that are owed since between two moments and that nobody has begun to send, the oldest first."""
+    query = select(MailRecord).where(
+        MailRecord.begun_at.is_(None),
+        MailRecord.sent_at.is_(None),
+        MailRecord.claimed_at > after,
+        MailRecord.claimed_at <= before,
     )
-    return [each for each in session.scalars(query.distinct().order_by(MailRecord.customer_id)) if each is not None]
+    return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
 
 
 def begin_mail(session: Session, cause: str, *, now: datetime) -> bool:
