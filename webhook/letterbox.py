@@ -66,14 +66,16 @@ class Letterbox:
         customer_id: str | None,
         person_id: int | None,
         facts: Callable[[Mail], Mapping[str, object]],
+        is_made: Callable[[], bool],
     ) -> Generator[None]:
-        """Owe letters before the change that they tell of; forgive them where it is not made.
+        """Owe letters before the change that they tell of; forgive them where it fails and is not made.
 
         Args:
             mails: Which ones; those that were owed before are not owed again.
             customer_id: About whose instance.
             person_id: To whom; None where nobody's address is known.
             facts: What each one's text tells.
+            is_made: Asked after a failure, which may have come when the change was made already.
         """
         new: list[str] = []
         with Session(self.engine) as session, session.begin():
@@ -92,6 +94,8 @@ class Letterbox:
         try:
             yield
         except Exception:
+            if is_made():
+                raise
             with Session(self.engine) as session, session.begin():
                 for cause in new:
                     forgive_mail(session, cause)

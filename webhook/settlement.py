@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from registry import risk
 from registry.changes import Change
 from registry.customers import LEAVING, RUNNING, Customer, Registry, Status
+from registry.errors import RegistryError
 from registry.lifecycle import deciding, domain_cause, is_smaller, wish
 from registry.plans import PLANS
 from registry.store import Provenance, RegistryStore
@@ -287,8 +288,18 @@ class Settlement:
             customer_id=customer_id,
             person_id=owner,
             facts=lambda mail: self._facts(mail, account, wished, entry),
+            is_made=lambda: self._is_made(wished),
         ):
             return _Edit(commit=self.store.edit(operation, provenance), reason=wished.reason)
+
+    def _is_made(self, wished: Wish) -> bool:
+        """Whether the registry says what is wished for: an edit may fail when the file is written already."""
+        try:
+            present = self.store.read().customers.get(wished.customer_id or "")
+        except RegistryError:
+            return False
+        found = None if present is None else (present.status, present.plan)
+        return found == (None if wished.status is None else (wished.status, wished.plan))
 
     def _owner(self, account: Account, customer_id: str | None) -> int | None:
         """Return who is written to: of the address that Stripe has, else (its customer is deleted) who it was."""

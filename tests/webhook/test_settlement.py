@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from git import Actor, Repo
+from git import Actor, GitCommandError, Repo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
@@ -617,3 +617,20 @@ def test_what_others_commit_is_mirrored(company: Company) -> None:
         with Session(company.engine) as session:
             found = session.scalars(select(InstanceRecord))
             assert {each.customer_id: each.subdomain for each in found} == expected
+
+
+def test_a_letter_survives_a_failure_after_the_edit(company: Company) -> None:
+    """A lock that a dead git left fails the commit when the file is written: who paid is welcomed all the same."""
+    subscription = company.sign_up()
+    company.eyes.healthy = False
+    with pytest.raises(NotAnsweringError):
+        company.settle(subscription)
+    company.eyes.healthy = True
+    lock = Path(company.repo.git_dir) / "index.lock"
+    lock.touch()
+    with pytest.raises(GitCommandError, match="update-index"):
+        company.settle(subscription)
+    lock.unlink()
+    company.settle(subscription)
+    assert company.status is Status.ACTIVE
+    assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
