@@ -135,7 +135,7 @@ class Customer(pulumi.ComponentResource):
     def _container(self, name: str, args: CustomerArgs, volume: docker.Volume) -> docker.Container:
         aliases = [f"tenant-{args.subdomain}"]
         if args.custom_domain is not None:
-            aliases.append(f"domain--{args.custom_domain}")
+            aliases.append(f"domain--{args.custom_domain}.invalid")
         return docker.Container(
             name,
             image=args.image_id,

@@ -234,7 +234,7 @@ def _bundled_node() -> str:
 def test_caddy_finds_the_container_by_alias(declare: Declare) -> None:
     """One alias for the subdomain, one for the custom domain, on the tenants network only."""
     assert container(declare).inputs["networksAdvanced"] == [
-        {"name": "tenants-eu-1", "aliases": ["tenant-acme", "domain--wiki.example.org"]}
+        {"name": "tenants-eu-1", "aliases": ["tenant-acme", "domain--wiki.example.org.invalid"]}
     ]
 
 

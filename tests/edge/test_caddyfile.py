@@ -117,7 +117,7 @@ def test_it_names_no_customer(settings: EdgeSettings) -> None:
         "cell", "domain", "tls", "control_url", "acme_email", "acme_directory", "acme_root", "max_request_body",
     }  # fmt: skip
     assert "import tenant tenant-{labels.2}" in text
-    assert "import tenant domain--{http.request.tls.server_name}" in text
+    assert "import tenant domain--{http.request.tls.server_name}.invalid" in text
     assert set(re.findall(r"[\w*.-]*markitup\.io", text)) <= {"*.markitup.io", "ops@markitup.io", "markitup.io"}
 
 

@@ -146,10 +146,9 @@ def cell(yard: Yard, image: str, tmp_path: Path) -> Iterator[Cell]:
 
 
 @contextmanager
-def running_cell(yard: Yard, image: str, folder: Path, *, seconds: int = LONG) -> Iterator[Cell]:
+def running_cell(yard: Yard, image: str, folder: Path, *, seconds: int = LONG, **more: object) -> Iterator[Cell]:
     """Run a cell's Caddy as the estate does, on published ports, with the rendered configuration."""
-    pool = yard.network.attrs["IPAM"]["Config"][0]
-    gateway = str(pool.get("Gateway") or next(IPv4Network(pool["Subnet"]).hosts()))
+    gateway = gateway_of(yard)
     http_port, https_port = free_ports(2)
     control = Control()
     with ExitStack() as stack:
@@ -167,7 +166,7 @@ def running_cell(yard: Yard, image: str, folder: Path, *, seconds: int = LONG) -
             acme_directory=authority.directory,
             acme_root="/etc/caddy/acme-root.pem",
         )
-        caddy = created(yard, image, settings, authority.server_root, ports={80: http_port, 443: https_port})
+        caddy = created(yard, image, settings, authority.server_root, ports={80: http_port, 443: https_port}, **more)
         caddy.start()
         made = Cell(
             caddy=caddy,
@@ -178,6 +177,12 @@ def running_cell(yard: Yard, image: str, folder: Path, *, seconds: int = LONG) -
         )
         wait_for("Caddy answers", made.is_up, seconds=ISSUE_SECONDS)
         yield made
+
+
+def gateway_of(yard: Yard) -> str:
+    """Return this machine's address on the test's network."""
+    pool = yard.network.attrs["IPAM"]["Config"][0]
+    return str(pool.get("Gateway") or next(IPv4Network(pool["Subnet"]).hosts()))
 
 
 def created(

@@ -205,7 +205,7 @@ def test_customers_are_on_the_cells_network_with_its_image(cell: Declared) -> No
     container = cell.one("Container", "acme").inputs
     assert container["image"] == "sha256:eu-1"
     assert container["networksAdvanced"] == [
-        {"name": "tenants-eu-1", "aliases": ["tenant-acme", "domain--wiki.example.org"]}
+        {"name": "tenants-eu-1", "aliases": ["tenant-acme", "domain--wiki.example.org.invalid"]}
     ]
     assert cell.one("Volume", "acme-data").inputs["name"] == "markitup-eu-1-acme"
     assert cell.one("DnsRecord", "acme").inputs["content"] == "203.0.113.1"
