@@ -31,12 +31,15 @@ def find_customer(registry: Registry, who: str) -> tuple[str, Customer]:
     """Return a customer's id and entry.
 
     Raises:
-        typer.Exit: there is none of that id or subdomain.
+        typer.Exit: there is none of that id or subdomain, or it is one's id and another one's subdomain.
     """
-    for customer_id, entry in registry.customers.items():
-        if who in {customer_id, entry.subdomain}:
-            return customer_id, entry
-    raise refuse(f"There is no customer {who}. `hosting customer list` shows all.")
+    found = [(key, entry) for key, entry in registry.customers.items() if who in {key, entry.subdomain}]
+    if not found:
+        raise refuse(f"There is no customer {who}. `hosting customer list` shows all.")
+    if len(found) > 1:
+        names = " or ".join(entry.subdomain if who == key else key for key, entry in found)
+        raise refuse(f"{who} is one customer's id and another one's subdomain. Nothing was changed. Fix: say {names}.")
+    return found[0]
 
 
 def change_customer(

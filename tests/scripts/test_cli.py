@@ -167,6 +167,20 @@ def test_a_customer_goes_in_steps(hosting: Hosting, project: Path) -> None:
     assert text(project) == REGISTRY
 
 
+def test_a_name_that_means_two_customers_is_refused(hosting: Hosting, project: Path) -> None:
+    """Customers choose their subdomains: one that is another customer's id has no command meant for that one."""
+    ambiguous = REGISTRY.replace("subdomain: acme", "subdomain: c-birch002")
+    (project / "customers.yaml").write_text(ambiguous)
+    for command in (("remove", "c-birch002", "--yes", "--no-up"), ("purge", "c-birch002"), ("show", "c-birch002")):
+        code, _, err = hosting("customer", *command)
+        assert code == 1
+        assert "c-acme0001" in err
+        assert "birch" in err
+        assert text(project) == ambiguous
+    assert hosting("customer", "suspend", "c-acme0001", "--no-up")[0] == 0
+    assert "status: suspended" in text(project).split("c-birch002:")[0]
+
+
 def test_a_broken_registry_stops_every_command(hosting: Hosting, project: Path) -> None:
     """All problems at once, before any engine is looked for."""
     broken = REGISTRY.replace("plan: team", "plan: no").replace("subdomain: birch", "subdomain: www")
