@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -49,10 +50,26 @@ class ControlSettings(BaseModel):
         int, Field(gt=0, lt=65_536, description="Where the cells ask, at the private address; see `control_url`.")
     ] = 8_300
 
+    @field_validator("repository")
+    @classmethod
+    def _without_secret(cls, value: str) -> str:
+        if has_secret(value):
+            msg = "has a password or token in it, which would be committed here; the workers have an SSH key"
+            raise ValueError(msg)
+        return value
+
     @field_validator("image", "database_image")
     @classmethod
     def _pinned(cls, value: str) -> str:
         return check_pinned(value)
+
+
+def has_secret(address: str) -> bool:
+    """Whether a git remote's address has a password or token in it: in https a login's name is one as often as not."""
+    parts = urlsplit(address) if "://" in address else None
+    return parts is not None and (
+        parts.password is not None or (parts.scheme in {"http", "https"} and parts.username is not None)
+    )
 
 
 def check_pinned(value: str) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from stacks.control_settings import has_secret
 from stacks.settings import SettingsError
 from webhook.database.engine import parse_url
 
@@ -48,8 +49,8 @@ def _remote(value: str) -> str:
     if value.startswith("-") or any(character.isspace() for character in value):
         message = "is neither a remote's name nor a URL"
         raise ValueError(message)
-    if "://" in value and urlsplit(value).password is not None:
-        message = "has a password in it, which git would write into files and messages"
+    if has_secret(value):
+        message = "has a password or token in it, which git would write into files and messages"
         raise ValueError(message)
     return value
 

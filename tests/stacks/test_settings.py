@@ -228,6 +228,8 @@ def test_the_control_server_is_a_mapping() -> None:
     [
         ({"image": "ghcr.io/example/control:latest"}, "hosting:control.image: .*must be pinned"),
         ({"database_image": "postgres"}, "hosting:control.database_image: .*must be pinned"),
+        ({"repository": "https://ghp_token@github.com/a/b"}, "hosting:control.repository: .*has a password or token"),
+        ({"repository": "https://git:token@example.org/b"}, "hosting:control.repository: .*has a password or token"),
         ({"workers": 0}, "hosting:control.workers: .*greater than or equal to 1"),
         ({"server_types": []}, "hosting:control.server_types: "),
         ({"environment": {"lower-case": "x"}}, "hosting:control.environment.lower-case: "),
