@@ -19,13 +19,17 @@ CONFIRM_REMOVALS = "HOSTING_CONFIRM_REMOVALS"
 """Environment variable: how many customers the operator agrees to remove in this update."""
 
 
-async def program(confirmed_removals: int | None = None, registry_file: Path | None = None) -> None:
+async def program(
+    confirmed_removals: int | None = None, registry_file: Path | None = None, folder: Path | None = None
+) -> None:
     """Declare the stack that the engine asks for and export its outputs.
 
     Args:
         confirmed_removals: How many customers the operator agrees to remove in this update; by default
             what the environment variable says.
         registry_file: Other registry than the settings'; to preview a version that is not merged yet.
+        folder: Of the stack file, which the settings' registry is relative to; by default the one that the program
+            runs in. A worker's is another one: its code is in an image, the registry in a clone.
 
     Raises:
         pulumi.RunError: settings, registry or catalogue are refused; the message is for people. Nothing is declared.
@@ -33,7 +37,7 @@ async def program(confirmed_removals: int | None = None, registry_file: Path | N
     if confirmed_removals is None:
         confirmed_removals = int(os.environ.get(CONFIRM_REMOVALS, "0"))
     try:
-        outputs = await _declare(confirmed_removals, registry_file)
+        outputs = await _declare(confirmed_removals, registry_file, folder or Path())
     except (SettingsError, RegistryError, NoServerTypeError) as error:
         # The engine prints a RunError as it is, anything else with a stack trace.
         raise pulumi.RunError(str(error)) from error
@@ -41,7 +45,7 @@ async def program(confirmed_removals: int | None = None, registry_file: Path | N
         pulumi.export(name, value)
 
 
-async def _declare(confirmed_removals: int, registry_file: Path | None) -> dict[str, object]:
+async def _declare(confirmed_removals: int, registry_file: Path | None, folder: Path) -> dict[str, object]:
     stack = StackName.parse(pulumi.get_stack())
     settings = parse_settings(_configured(), environment=stack.environment)
     if stack.cell not in {None, CONTROL, *settings.cells}:
@@ -50,7 +54,7 @@ async def _declare(confirmed_removals: int, registry_file: Path | None) -> dict[
             " Nothing is declared. Fix: add the cell, or name a stack of an existing one."
         )
         raise SettingsError(msg)
-    path = registry_file or settings.registry
+    path = registry_file or folder / settings.registry
     registry = load(path, cells=settings.cells, domain=settings.domain, today=datetime.now(tz=UTC).date())
     config = pulumi.Config(NAMESPACE)
     if stack.cell is None:

@@ -55,9 +55,9 @@ class Settings(BaseModel):
             description="Domain that instances live under; exactly two labels, for Caddy's routing counts them.",
         ),
     ] = "markitup.io"
-    registry: Annotated[Path, Field(description="Path of the registry file, relative to the program's folder.")] = Path(
-        "customers.yaml"
-    )
+    registry: Annotated[
+        Path, Field(description="Path of the registry file, relative to the folder of the stack file.")
+    ] = Path("customers.yaml")
     cells: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,10}$")], Cell],
         Field(min_length=1, description="The cells, name to location, sizes and capacity; one server each."),

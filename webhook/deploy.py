@@ -318,7 +318,7 @@ class Deployer:
         return find(
             stack_name=str(name),
             project_name=PROJECT,
-            program=partial(program, confirmed_removals, registry),
+            program=partial(program, confirmed_removals, registry, self._target.settings_file.parent),
             opts=automation.LocalWorkspaceOptions(**self._workspace_options()),
         )
 

@@ -21,3 +21,16 @@ def test_another_registry_can_be_previewed(declare: Declare, tmp_path: Path) -> 
         stacks=PLATFORM,
     )
     assert set(declared.outputs["customers"]) == {"acme", "birch"}
+
+
+def test_the_registry_is_beside_the_stack_file(declare: Declare, tmp_path: Path) -> None:
+    """Wherever the process runs: a worker's code is in an image, the registry in a clone."""
+    registry_file(tmp_path, entry("acme"))
+    declared = declare(
+        lambda: program(0, None, tmp_path),
+        stack="test-eu-1",
+        config=configured(Path("customers.yaml")),
+        secret_config=SECRETS,
+        stacks=PLATFORM,
+    )
+    assert set(declared.outputs["customers"]) == {"acme"}
