@@ -1,7 +1,12 @@
-"""The S3 (and IAM) API itself: moto's server, its state kept by its own recorder."""
+"""The S3 (and IAM) API itself: moto's server, its state kept by its own recorder.
+
+It stands for an S3 with TLS and has none. So statements of a bucket's policy about requests without TLS are left
+out: moto, which knows no such condition, would refuse every object.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Generator
@@ -10,6 +15,8 @@ from pathlib import Path
 
 import requests
 from moto.core.request import Request
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import FakeBucket
 from moto.server import ThreadedMotoServer
 
 SEED = 20_000
@@ -17,8 +24,8 @@ SEED = 20_000
 
 
 @contextmanager
-def s3_server(recording: Path, port: int = 0) -> Generator[str]:
-    """Serve S3 on 127.0.0.1 and yield its URL; requests made before a restart are played again first.
+def s3_server(recording: Path, port: int = 0, *, address: str = "127.0.0.1") -> Generator[str]:
+    """Serve S3 and yield its URL; requests made before a restart are played again first.
 
     The recorder's file is named by an environment variable: one server a process.
     """
@@ -33,7 +40,8 @@ def s3_server(recording: Path, port: int = 0) -> Generator[str]:
             record(recorder, request, body)
 
     recorder._record_request = record_alone  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    FakeBucket.get_permission = _permission  # pyright: ignore[reportAttributeAccessIssue] - its first parameter's name
+    server = ThreadedMotoServer(ip_address=address, port=port, verbose=False)
     server.start()
     host, actual = server.get_host_and_port()
     url = f"http://{host}:{actual}"
@@ -47,6 +55,15 @@ def s3_server(recording: Path, port: int = 0) -> Generator[str]:
     finally:
         recorder.stop_recording()
         server.stop()
+
+
+def _permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
+    """Judge a request by the bucket's policy, as if it had come by TLS."""
+    if bucket.policy is None:
+        return PermissionResult.NEUTRAL
+    policy = json.loads(bucket.policy)
+    others = [each for each in policy["Statement"] if "aws:SecureTransport" not in json.dumps(each.get("Condition"))]
+    return IAMPolicy(json.dumps({**policy, "Statement": others})).is_action_permitted(action, resource)
 
 
 def _post(url: str) -> None:

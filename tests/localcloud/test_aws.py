@@ -12,6 +12,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from components.backup_bucket import tls_only_policy
 from localcloud.aws.api import Api
 from localcloud.aws.kinds import aws
 from localcloud.aws.s3_server import s3_server
@@ -285,6 +286,19 @@ def test_a_users_policy_lives(kinds: dict[str, Kind], api: Api) -> None:
     assert api.iam.list_user_policies(UserName="backup-eu-1")["PolicyNames"] == []
     assert kind.read(key, inputs) is None
     kind.delete(key, inputs)
+
+
+def test_a_bucket_for_tls_only_takes_objects(api: Api, bucket: str) -> None:
+    """This S3 has no TLS and stands for one that has; whatever else a bucket's policy denies is denied."""
+    arn = f"arn:aws:s3:::{NAME}"
+    api.s3.put_bucket_policy(Bucket=bucket, Policy=tls_only_policy(arn))
+    api.s3.put_object(Bucket=bucket, Key="key", Body=b"1")
+    assert api.s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"1"
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"{arn}/*"}
+    both = {"Version": "2012-10-17", "Statement": [*json.loads(tls_only_policy(arn))["Statement"], denied]}
+    api.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(both))
+    with pytest.raises(ClientError, match="Forbidden"):
+        api.s3.put_object(Bucket=bucket, Key="key", Body=b"2")
 
 
 def policy(action: str) -> str:
