@@ -55,17 +55,20 @@ class Endpoints:
 
 
 @contextmanager
-def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Generator[Endpoints]:
+def local_cloud(
+    folder: Path, *, http_port: int = 0, s3_port: int = 0, address: str = "127.0.0.1"
+) -> Generator[Endpoints]:
     """Serve the local cloud whose state is in the folder.
 
-    The HTTP ports may be fixed, so that what was declared with them stays valid after a restart.
+    The HTTP ports may be fixed, so that what was declared with them stays valid after a restart. Containers reach
+    them at the address of a bridge; nobody outside does.
     """
     with ExitStack() as stack:
         store = Store(folder / STORE)
         stack.callback(store.close)
         faults = Faults(store)
         zones = Zones(store)
-        s3 = stack.enter_context(s3_server(folder / "s3-recording.jsonl", s3_port))
+        s3 = stack.enter_context(s3_server(folder / "s3-recording.jsonl", s3_port, address=address))
         mail = stack.enter_context(mailbox(folder / MAIL))
         clouds = (cloudflare(zones, faults), aws(Api(s3), faults))
         ports: dict[str, int] = {}
@@ -78,12 +81,12 @@ def local_cloud(folder: Path, *, http_port: int = 0, s3_port: int = 0) -> Genera
         stripe = stripe_blueprint(store, faults, time.time)
         stack.callback(stripe.close)
         app.register_blueprint(stripe, url_prefix="/stripe")
-        http = make_server("127.0.0.1", http_port, app, threaded=True)
+        http = make_server(address, http_port, app, threaded=True)
         thread = threading.Thread(target=http.serve_forever, name="localcloud-http")
         thread.start()
         stack.callback(thread.join)
         stack.callback(http.shutdown)
-        base = f"http://127.0.0.1:{http.server_port}"
+        base = f"http://{address}:{http.server_port}"
         yield Endpoints(
             hetzner=f"{base}/hetzner/v1",
             cloudflare=f"{base}/cloudflare/client/v4",

@@ -5,6 +5,7 @@ Like `localcloud.images`: named by content, made only once.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
+from engine.modules import PLUGINS
 from localcloud.base import packages
 from localcloud.build_context import PREFIX, ImageBuildError, build, digest, digest_of_files, files_below
 from localcloud.images import ensure, ensure_base
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
+    from engine.install import Engine
     from localcloud.images import Say
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -75,6 +78,15 @@ def ensure_control(client: DockerClient, programs: Mapping[str, Path], say: Say)
         build(client, reference, context, arguments={"BASE_IMAGE": base})
 
     return ensure(client, f"{PREFIX}/control:{digest(base, content, engine)}", make)
+
+
+def engine_programs(engine: Engine) -> dict[str, Path]:
+    """Return the programs that images/control takes in place of downloads: the CLI, the language host, the plugins."""
+    home = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"
+    plugins = {f"pulumi-resource-{name}": home / f"resource-{name}-v{version}" for name, version in PLUGINS.items()}
+    names = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", *plugins)
+    places = {name: [*engine.folders, *([plugins[name]] if name in plugins else [])] for name in names}
+    return {name: next(path for each in places[name] if (path := each / name).exists()) for name in names}
 
 
 def _code() -> list[Path]:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
 import logging
-import os
-import secrets
 import shutil
-import socket
 import ssl
 import subprocess
-import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,15 +19,12 @@ from typing import Any
 
 import docker
 import httpx
-import yaml
-from docker.errors import DockerException
 from docker.models.containers import Container
 from filelock import FileLock
 from git import Actor, Repo
 
-from components.labels import PROXY, ROLE
 from engine.go import build
-from engine.install import Engine, ensure_engine
+from engine.install import ensure_engine
 from engine.modules import CADDY
 from host import firewall
 from localcloud.faults import Fault, Faults
@@ -46,22 +38,27 @@ from stacks.names import CellNetwork, volume_name
 from stacks.settings import Settings, read_settings
 from tests.integration.estate.control_service import control_service, host_address
 from tests.integration.estate.https import Site
+from tests.integration.estate.on_engine import STACK_LABEL, free_ports, is_ours, remove_from_engine, trust_of
 from tests.integration.estate.ssh_server import SshServer, ssh_server
+from tests.integration.estate.workspace import (
+    cloud_secrets,
+    engine_variables,
+    set_secrets,
+    write_project,
+    write_settings,
+)
 from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
 from webhook.deploy import Deployer, StackResult, Target
 from webhook.turns import Turns
 
-PROJECT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = "test"
 DOMAIN = "estate.localhost"
 CUSTOM_DOMAIN = "wiki.example.org"
 SUBNETS = {"t-1": "172.30.241.0/24", "t-2": "172.30.242.0/24"}
 LOCAL_CELL, SSH_CELL = SUBNETS
 DOCKER_HOST = "unix:///var/run/docker.sock"
-STACK_LABEL = "markitup.stack"
 CUSTOMER_LABEL = "markitup.customer"
-ROOT = "/data/caddy/pki/authorities/local/root.crt"
 PASSWORD = "Abcdefg1"
 AUTHOR = Actor("test", "test@estate.localhost")
 
@@ -222,12 +219,12 @@ class Estate:
         """Return a customer's containers, running or not."""
         label = [f"{CUSTOMER_LABEL}={customer_id}", STACK_LABEL]
         found = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-        return [each for each in found if is_ours(each.labels)]
+        return [each for each in found if is_ours(each.labels, ENVIRONMENT)]
 
     def ages(self) -> dict[str, tuple[str, str]]:
         """Return id and start time of every container of the estate, Caddies included, by name."""
         listed = self.client.containers.list(all=True, filters={"label": STACK_LABEL}, ignore_removed=True)
-        found = [each for each in listed if is_ours(each.labels)]
+        found = [each for each in listed if is_ours(each.labels, ENVIRONMENT)]
         return {str(each.name): (str(each.id), each.attrs["State"]["StartedAt"]) for each in found}
 
     def has_volume(self, customer_id: str, cell: str) -> bool:
@@ -256,14 +253,7 @@ class Estate:
 
     def trust(self, cell: str) -> ssl.SSLContext:
         """Return what trusts this cell's own certificate authority and nobody else."""
-        (caddy,) = self.client.containers.list(
-            filters={"label": [f"{ROLE}={PROXY}", f"{STACK_LABEL}={ENVIRONMENT}-{cell}"]}
-        )
-        stream, _ = caddy.get_archive(ROOT)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
-            content = archive.extractfile("root.crt")
-            assert content is not None
-            return ssl.create_default_context(cadata=content.read().decode())
+        return trust_of(self.client, f"{ENVIRONMENT}-{cell}")
 
     def user(self, name: str, email: str = "ann@example.org") -> Site:
         """Return an instance as one of its users sees it, who is signed up unless that was done before."""
@@ -304,8 +294,8 @@ def estate() -> Iterator[Estate]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         client = docker.from_env(timeout=60)
         stack.callback(client.close)
-        remove_from_engine(client)
-        stack.callback(remove_from_engine, client)
+        remove_from_engine(client, ENVIRONMENT)
+        stack.callback(remove_from_engine, client, ENVIRONMENT)
         for cell, subnet in SUBNETS.items():
             network = CellNetwork.of(cell, subnet)
             rules = {"bridge": network.bridge, "subnet": network.subnet, "caddy_address": network.caddy_address}
@@ -353,12 +343,9 @@ def _declare(folder: Path, client: docker.DockerClient, endpoints: Endpoints, ss
         "health_interval_seconds": 2,
         "health_start_interval_seconds": 0,
     }
-    document = {"config": {f"hosting:{name}": value for name, value in config.items()}}
-    settings_file.write_text(yaml.safe_dump(document, sort_keys=False))
-    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
-    project |= {"main": str(PROJECT), "runtime": {"name": "python", "options": {"virtualenv": str(PROJECT / ".venv")}}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
-    variables = _variables(folder, settings_file, engine, endpoints)
+    write_settings(settings_file, config)
+    write_project(folder)
+    variables = engine_variables(folder, settings_file, engine, endpoints)
     said: list[str] = []
     target = Target(
         environment=ENVIRONMENT, project=folder, settings_file=settings_file, variables=variables, pulumi=engine.pulumi
@@ -368,7 +355,7 @@ def _declare(folder: Path, client: docker.DockerClient, endpoints: Endpoints, ss
     turns = Turns(database)
     deployer = Deployer(target, said.append, turns)
     deployer.ensure_stack(None)
-    _set_secrets(engine, folder, variables)
+    set_secrets(engine, folder, ENVIRONMENT, variables, cloud_secrets())
     return Estate(
         client=client,
         deployer=deployer,
@@ -407,79 +394,6 @@ def _cells(ports: Sequence[int], hosts: Mapping[str, str]) -> dict[str, Any]:
         }
         for name, location, http_port, https_port in zip(SUBNETS, ("nbg1", "fsn1"), ports[:2], ports[2:4], strict=True)
     }
-
-
-def _variables(folder: Path, settings_file: Path, engine: Engine, endpoints: Endpoints) -> dict[str, str]:
-    state = folder / "state"
-    state.mkdir()
-    return {
-        **engine.environment(),
-        "PULUMI_BACKEND_URL": f"file://{state}",
-        "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(16),
-        "PULUMI_OPTION_CONFIG_FILE": str(settings_file),
-        "PULUMI_DEBUG_PROVIDERS": endpoints.debug_providers,
-        "PULUMI_HOME": str(folder / "pulumi-home"),
-        "AWS_ENDPOINT_URL": endpoints.s3,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }
-
-
-def _set_secrets(engine: Engine, folder: Path, variables: Mapping[str, str]) -> None:
-    values = {
-        "hosting:hcloud_token": secrets.token_hex(32),
-        "hosting:cloudflare_token": secrets.token_hex(20),
-        "hosting:tenant_master_keys": f'{{"1": "{secrets.token_urlsafe(48)}"}}',
-    }
-    argv = [str(engine.pulumi), "config", "set-all", "--stack", ENVIRONMENT]
-    for name, value in values.items():
-        argv += ["--secret", f"{name}={value}"]
-    subprocess.run(argv, cwd=folder, env={**os.environ, **variables}, check=True, capture_output=True, timeout=60)
-
-
-def free_ports(count: int, address: str) -> list[int]:
-    """Return ports that are free on this machine's own address and on the containers' side."""
-    with ExitStack() as stack:
-        found: list[int] = []
-        while len(found) < count:
-            one = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = one.getsockname()[1]
-            try:
-                stack.enter_context(socket.create_server((address, port)))
-            except OSError:
-                continue
-            found.append(port)
-        return found
-
-
-def remove_from_engine(client: docker.DockerClient) -> None:
-    """Remove whatever carries the environment's label; go on where one of it refuses, and say so at the end."""
-    ours = {"label": STACK_LABEL}
-    refusals: list[DockerException] = []
-
-    def attempt(remove: Callable[..., object], **how: object) -> None:
-        try:
-            remove(**how)
-        except DockerException as error:
-            refusals.append(error)
-
-    for container in client.containers.list(all=True, filters=ours):
-        if is_ours(container.labels):
-            attempt(container.remove, force=True, v=True)
-    for network in client.networks.list(filters=ours):
-        if is_ours(network.attrs["Labels"]):
-            attempt(network.remove)
-    for volume in client.volumes.list(filters=ours):
-        if is_ours(volume.attrs["Labels"] or {}):
-            attempt(volume.remove)
-    if refusals:
-        raise ExceptionGroup("the Engine keeps some of the estate", refusals)
-
-
-def is_ours(labels: Mapping[str, str]) -> bool:
-    """Whether something belongs to this environment."""
-    return labels.get(STACK_LABEL, "").partition("-")[0] == ENVIRONMENT
 
 
 def today() -> date:

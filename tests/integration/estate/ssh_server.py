@@ -35,20 +35,20 @@ class SshServer:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """Run sshd for root on 127.0.0.1; nobody without the key in this folder gets in."""
+def ssh_server(folder: Path, address: str = "127.0.0.1") -> Iterator[SshServer]:
+    """Run sshd for root; nobody without the key in this folder gets in."""
     folder.mkdir()
     for name in ("host", "client"):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(folder / name)], check=True
         )
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]
     (folder / "authorized_keys").write_text((folder / "client.pub").read_text())
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {(folder / 'host.pub').read_text()}")
     configuration = folder / "sshd_config"
     configuration.write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"Port {port}\nListenAddress {address}\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nPermitRootLogin prohibit-password\n"
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nMaxSessions 100\n"
     )
@@ -57,7 +57,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
     log = folder / "sshd.log"
     process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(configuration), "-E", str(log)])
     try:
-        _wait(process, port, log)
+        _wait(process, (address, port), log)
         options = [
             "-F",
             "none",
@@ -69,7 +69,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
             "StrictHostKeyChecking=yes",
         ]
         options += ["-o", f"UserKnownHostsFile={folder}/known_hosts", "-o", f"ControlPath={folder}/%C"]
-        yield SshServer(docker_host=f"ssh://root@127.0.0.1:{port}", options=tuple(options), log=log)
+        yield SshServer(docker_host=f"ssh://root@{address}:{port}", options=tuple(options), log=log)
     finally:
         _end_shared_connections(folder)
         process.terminate()
@@ -78,11 +78,11 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
             PRIVILEGE_SEPARATION.rmdir()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], place: tuple[str, int], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(place, timeout=1).close()
         except ConnectionRefusedError:
             time.sleep(0.05)
         else:
