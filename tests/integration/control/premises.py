@@ -1,0 +1,270 @@
+"""The control service as in production, on this machine's Docker Engine: platform and control stack, no cell yet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+import yaml
+from docker.models.containers import Container
+from filelock import FileLock
+
+from components.labels import ROLE
+from engine.go import build as build_program
+from engine.install import Engine, ensure_engine
+from engine.modules import CADDY
+from localcloud.build_context import build
+from localcloud.images import ensure_caddy
+from localcloud.serve import Endpoints, local_cloud
+from localcloud.service_images import engine_programs, ensure_control, ensure_postgres
+from tests.integration.control.registry_remote import registry_remote
+from tests.integration.estate.control_service import host_address
+from tests.integration.estate.https import Site
+from tests.integration.estate.on_engine import STACK_LABEL, free_ports, remove_from_engine, trust_of
+from tests.integration.estate.ssh_server import SshServer, ssh_server
+from tests.integration.estate.workspace import (
+    cloud_secrets,
+    engine_variables,
+    set_secrets,
+    write_project,
+    write_settings,
+)
+from webhook.database.engine import open_database
+from webhook.database.migrate import migrate
+from webhook.deploy import Deployer, StackResult, Target
+from webhook.turns import Turns
+
+ENVIRONMENT = "ctl"
+STACK = f"{ENVIRONMENT}-control"
+DOMAIN = "control.localhost"
+DOCKER_HOST = "unix:///var/run/docker.sock"
+NETWORK = "10.213.0.0/16"
+PRIVATE_ADDRESS = "10.213.0.2"
+"""Where the platform puts the control server in that network; this machine carries it for the time of the tests."""
+CELL = "t-9"
+REGISTRY = f"""\
+customers:
+  c-acorn:
+    subdomain: acorn
+    plan: personal
+    status: active
+    cell: {CELL}
+"""
+WEBHOOK_SECRET = f"whsec_{secrets.token_hex(16)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Premises:
+    """A running control service.
+
+    Attributes:
+        client: The Docker Engine that it is on.
+        deployer: What updates its stacks.
+        settings_file: Its stack file.
+        private_port: Where cells ask.
+        https_port: Where visitors come.
+        first: What the first update of the control stack came to.
+        at_the_end: Is told what to do once all containers are gone.
+    """
+
+    client: docker.DockerClient
+    deployer: Deployer
+    settings_file: Path
+    https_port: int
+    private_port: int
+    first: StackResult
+    at_the_end: Callable[..., object]
+
+    def up(self) -> StackResult:
+        """Update the control stack; a failure ends the test."""
+        return _applied(self.deployer, platform=False)
+
+    @property
+    def control(self) -> dict[str, Any]:
+        """The settings of ``hosting:control``."""
+        return yaml.safe_load(self.settings_file.read_text())["config"]["hosting:control"]
+
+    def set(self, **changes: object) -> None:
+        """Change settings of ``hosting:control``."""
+        document = yaml.safe_load(self.settings_file.read_text())
+        document["config"]["hosting:control"] |= changes
+        self.settings_file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def ages(self) -> dict[str, tuple[str, str]]:
+        """Return id and start time of each container by what it does."""
+        return {name: (str(each.id), each.attrs["State"]["StartedAt"]) for name, each in self.containers().items()}
+
+    def other_version(self, setting: str = "image") -> str:
+        """Return another version of an image of the service, which has another label and nothing else."""
+        present = str(self.control[setting])
+        made = f"hosting-test/{setting.replace('_', '-')}:{secrets.token_hex(6)}"
+        dockerfile = self.settings_file.with_name("Dockerfile")
+        dockerfile.write_text(f"FROM {present}\nLABEL version={made}\n")
+        build(self.client, made, {"Dockerfile": dockerfile}, arguments={})
+        self.at_the_end(self.client.images.remove, made, force=True)
+        return made
+
+    def containers(self) -> dict[str, Container]:
+        """Return the service's containers by what they do."""
+        listed = self.client.containers.list(all=True, filters={"label": f"{STACK_LABEL}={STACK}"}, ignore_removed=True)
+        found = {str(each.labels[ROLE]): each for each in listed}
+        assert len(found) == len(listed), [each.name for each in listed]
+        return found
+
+    def site(self, host: str = f"portal.{DOMAIN}") -> Site:
+        """Return one of the shared host names as a visitor reaches it."""
+        return Site(host=host, port=self.https_port, context=trust_of(self.client, STACK))
+
+    def ask(self, path: str) -> httpx.Response:
+        """Ask as a cell does, at the private address."""
+        return httpx.get(f"http://{PRIVATE_ADDRESS}:{self.private_port}{path}", timeout=20)
+
+    def query(self, sql: str, database: str = "hosting") -> list[list[str]]:
+        """Ask Postgres; return rows of texts."""
+        argv = ["psql", "-U", "hosting", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atc", sql]
+        code, output = self.containers()["database"].exec_run(argv)
+        assert code == 0, output
+        return [line.split("|") for line in output.decode().splitlines()]
+
+
+@contextmanager
+def premises() -> Iterator[Premises]:
+    """Bring everything up; take it all away at the end. One at a time on a machine: names are fixed."""
+    with ExitStack() as stack:
+        stack.enter_context(FileLock(Path(tempfile.gettempdir()) / "hosting-test-control.lock"))
+        folder = Path(tempfile.mkdtemp(prefix="mku-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        client = docker.from_env(timeout=60)
+        stack.callback(client.close)
+        images = stack.enter_context(ExitStack())
+        remove_from_engine(client, ENVIRONMENT)
+        stack.callback(remove_from_engine, client, ENVIRONMENT)
+        _address("add")
+        stack.callback(_address, "del")
+        host = host_address(client)
+        ssh = stack.enter_context(ssh_server(folder / "ssh", host))
+        endpoints = stack.enter_context(local_cloud(folder / "cloud", address=host))
+        for noisy in ("grpc", "werkzeug"):
+            logger = logging.getLogger(noisy)
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+        yield _launch(folder, client, host, endpoints, ssh, images.callback)
+
+
+def _launch(
+    folder: Path,
+    client: docker.DockerClient,
+    host: str,
+    endpoints: Endpoints,
+    ssh: SshServer,
+    at_the_end: Callable[..., object],
+) -> Premises:
+    engine = ensure_engine(_quiet)
+    headers = {"Authorization": "Bearer test"}
+    zone = httpx.post(f"{endpoints.cloudflare}/zones", json={"name": DOMAIN}, headers=headers).raise_for_status()
+    http_port, https_port, private_port = free_ports(3, host)
+    remote = folder / "registry.git"
+    settings_file = folder / f"Pulumi.{ENVIRONMENT}.yaml"
+    config: dict[str, Any] = {
+        "domain": DOMAIN,
+        "cells": {
+            CELL: {"region": "eu", "location": "nbg1", "server_types": ["cx43"], "subnet": "172.30.249.0/24"},
+        },
+        "image": "hosting-local/markitup:0",
+        "proxy_image": ensure_caddy(client, build_program(CADDY, _quiet), _quiet),
+        "tls": "internal",
+        "control_url": f"http://{PRIVATE_ADDRESS}:{private_port}",
+        "control": {
+            "location": "nbg1",
+            "server_types": ["cx43"],
+            "image": control_image(client, engine),
+            "database_image": ensure_postgres(client, _quiet),
+            "repository": f"{ssh.docker_host}{remote}",
+            "environment": {
+                "AWS_ENDPOINT_URL": endpoints.s3,
+                "HOSTING_REGISTRY_REMOTE": "origin",
+                "HOSTING_STRIPE_API_URL": endpoints.stripe,
+            },
+            "docker_host": DOCKER_HOST,
+            "http_port": http_port,
+            "https_port": https_port,
+            "private_port": private_port,
+        },
+        "zone_id": zone.json()["result"]["id"],
+        "ssh_public_keys": [(folder / "ssh" / "client.pub").read_text().strip()],
+        "network_range": NETWORK,
+        "hcloud_endpoint": endpoints.hetzner,
+        "cloudflare_endpoint": endpoints.cloudflare,
+        "publish_address": "127.0.0.1",
+        "health_interval_seconds": 2,
+    }
+    write_settings(settings_file, config)
+    write_project(folder)
+    (folder / "customers.yaml").write_text(REGISTRY)
+    variables = engine_variables(folder, settings_file, engine, endpoints)
+    target = Target(
+        environment=ENVIRONMENT, project=folder, settings_file=settings_file, variables=variables, pulumi=engine.pulumi
+    )
+    database = open_database(f"sqlite:///{folder / 'management.sqlite3'}")
+    migrate(database)
+    deployer = Deployer(target, _quiet, Turns(database))
+    deployer.ensure_stack(None)
+    set_secrets(engine, folder, ENVIRONMENT, variables, {**cloud_secrets(), **_service_secrets(folder, variables)})
+    registry_remote(remote, settings_file, folder / "customers.yaml")
+    return Premises(
+        client=client,
+        deployer=deployer,
+        settings_file=settings_file,
+        https_port=https_port,
+        private_port=private_port,
+        first=_applied(deployer, platform=True),
+        at_the_end=at_the_end,
+    )
+
+
+def control_image(client: docker.DockerClient, engine: Engine) -> str:
+    """Make the control service's image."""
+    return ensure_control(client, engine_programs(engine), _quiet)
+
+
+def _service_secrets(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    service = {
+        "HOSTING_STRIPE_API_KEY": "sk_test_control",
+        "HOSTING_STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
+        "HOSTING_SECRET_KEY": secrets.token_urlsafe(48),
+        "PULUMI_BACKEND_URL": "file:///srv/hosting",
+        "PULUMI_CONFIG_PASSPHRASE": variables["PULUMI_CONFIG_PASSPHRASE"],
+    }
+    return {
+        "hosting:control_environment": json.dumps(service),
+        "hosting:control_database_password": secrets.token_hex(24),
+        "hosting:control_ssh_key": (folder / "ssh" / "client").read_text(),
+    }
+
+
+def _applied(deployer: Deployer, *, platform: bool) -> StackResult:
+    results = deployer.up(["control"], platform=platform)
+    errors = {each.name: each.error for each in results if each.error}
+    assert errors == {}, errors
+    return results[-1]
+
+
+def _address(verb: str) -> None:
+    """Give this machine the control server's private address, or take it away."""
+    argv = ["ip", "address", verb, f"{PRIVATE_ADDRESS}/32", "dev", "lo", "scope", "host"]
+    subprocess.run(argv, check=True, capture_output=True, timeout=30)
+
+
+def _quiet(_: str) -> None:
+    pass
