@@ -125,7 +125,8 @@ class ControlService(pulumi.ComponentResource):
                 docker.ContainerNetworksAdvancedArgs(name=args.database_network_name),
             ],
             labels=container_labels({**args.labels, ROLE: WEB}),
-            opts=pulumi.ResourceOptions(parent=self),
+            # Said, not left out: the official provider would delete first.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
             **HARDENED,
         )
 

@@ -171,7 +171,8 @@ class Customer(pulumi.ComponentResource):
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             labels=container_labels(args.labels),
-            opts=pulumi.ResourceOptions(parent=self),
+            # Said, not left out: the official provider would delete first.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
 
 

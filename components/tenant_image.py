@@ -39,7 +39,7 @@ class TenantImage(pulumi.ComponentResource):
             f"{name}-base",
             name=args.base_image,
             keep_locally=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         image = docker.RemoteImage(
             name,
@@ -51,7 +51,8 @@ class TenantImage(pulumi.ComponentResource):
                 use_legacy_builder=True,
             ),
             keep_locally=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[base]),
+            # The provider would delete a named resource first, and with it all that is made from it: every instance.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[base], delete_before_replace=False),
         )
         self.image_id = image.image_id
         self.register_outputs({"image_id": self.image_id})

@@ -47,7 +47,13 @@ async def declare_control(stack: StackName, settings: Settings, config: pulumi.C
         )
     )
     network = docker.Network(CONTROL, name=CONTROL, driver="bridge", labels=network_labels(labels), opts=on_server)
-    image = docker.RemoteImage(CONTROL, name=control.image, keep_locally=True, opts=on_server)
+    image = docker.RemoteImage(
+        CONTROL,
+        name=control.image,
+        keep_locally=True,
+        # The provider would delete a named resource first, and with it all that is made from it: web, too.
+        opts=pulumi.ResourceOptions.merge(on_server, pulumi.ResourceOptions(delete_before_replace=False)),
+    )
     secrets = config.require_secret_object("control_environment")
     database = ControlDatabase(
         CONTROL,

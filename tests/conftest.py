@@ -41,6 +41,7 @@ class Recorded:
         parent: Its parent's URN.
         provider: Name of the explicit provider that manages it; empty for a default one.
         custom: Whether a provider manages it; False for a component.
+        delete_before_replace: None where that is left to the provider.
         dependencies: URNs of what it waits for.
     """
 
@@ -55,7 +56,7 @@ class Recorded:
     custom: bool
     protect: bool
     retain_on_delete: bool
-    delete_before_replace: bool
+    delete_before_replace: bool | None
     ignore_changes: tuple[str, ...]
     aliases: tuple[str, ...]
     additional_secret_outputs: tuple[str, ...]
@@ -292,7 +293,9 @@ def _recording() -> tuple[Any, Any]:
                         custom=request.custom,
                         protect=request.protect,
                         retain_on_delete=request.retainOnDelete,
-                        delete_before_replace=request.deleteBeforeReplace,
+                        delete_before_replace=request.deleteBeforeReplace
+                        if request.deleteBeforeReplaceDefined
+                        else None,
                         ignore_changes=tuple(request.ignoreChanges),
                         aliases=tuple(str(each) for each in (*request.aliasURNs, *request.aliases)),
                         additional_secret_outputs=tuple(request.additionalSecretOutputs),

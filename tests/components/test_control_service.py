@@ -59,7 +59,7 @@ def test_web_is_exchanged_healthy_first(declare: Declare) -> None:
     """No name of its own to collide, the alias that Caddy asks for, a wait for health, time for what is in progress."""
     web = declared_with(declare).one("Container", "control-web")
     assert "name" not in web.inputs
-    assert not web.delete_before_replace
+    assert web.delete_before_replace is False
     assert web.inputs["networksAdvanced"] == [{"name": "control", "aliases": ["web"]}, {"name": "control-database"}]
     assert (web.inputs["wait"], web.inputs["waitTimeout"]) == (True, 120)
     assert web.inputs["stopTimeout"] == web.inputs["destroyGraceSeconds"] == 30

@@ -162,10 +162,10 @@ def test_the_container_comes_back_and_is_waited_for(declare: Declare) -> None:
 
 
 def test_a_replacement_comes_before_the_old_one_goes(declare: Declare) -> None:
-    """The provider chooses the name, so that both can be there at once."""
+    """The provider chooses the name, so that both can be there at once, and is told not to delete first."""
     resource = container(declare)
     assert "name" not in resource.inputs
-    assert not resource.delete_before_replace
+    assert resource.delete_before_replace is False
 
 
 def test_health_is_asked_of_the_app(declare: Declare) -> None:

@@ -33,6 +33,11 @@ def test_it_is_the_base_and_what_is_built_from_it(declared: Declared) -> None:
     assert declared.component_outputs[component.urn] == {"image_id": "sha256:eu-1"}
 
 
+def test_the_old_one_goes_last(declared: Declared) -> None:
+    """Left to itself the provider deletes a named image first, and the engine all instances made from it with it."""
+    assert [each.delete_before_replace for each in declared.custom] == [False, False]
+
+
 def test_the_name_changes_with_the_content(declared: Declared) -> None:
     """The tag is the content's: another content is another image, never an old one under a new name."""
     assert declared.one("RemoteImage", "eu-1").inputs["name"] == "markitup-tenant:0a1b"

@@ -75,6 +75,12 @@ def test_it_is_on_the_control_server(declare: Declare, tmp_path: Path) -> None:
     assert elsewhere.one("pulumi:providers:docker").inputs["host"] == "unix:///x"
 
 
+def test_a_new_version_comes_before_the_old_one_goes(control: Declared) -> None:
+    """Left to itself the provider deletes a named image first, and the engine all containers made from it with it."""
+    assert control.one("RemoteImage", "control").delete_before_replace is False
+    assert control.one("Container", "control-web").delete_before_replace is False
+
+
 def test_caddy_alone_is_reachable(control: Declared) -> None:
     """The web's ports for everyone, the cells' at the private address; no other container publishes anything."""
     published = {each.name: each.inputs["ports"] for each in control.all("Container") if "ports" in each.inputs}
