@@ -150,7 +150,12 @@ class ControlService(pulumi.ComponentResource):
                 docker.ContainerNetworksAdvancedArgs(name=args.database_network_name),
             ],
             labels=container_labels({**args.labels, ROLE: WORKER}),
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                # Docker fills what `NONE` leaves open from the image, and that would be a change at the next update.
+                ignore_changes=["healthcheck"],
+            ),
             **HARDENED,
         )
 

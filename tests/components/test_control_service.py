@@ -76,6 +76,7 @@ def test_a_worker_is_stopped_before_its_successor(declare: Declare) -> None:
         assert worker.inputs["stopTimeout"] == worker.inputs["destroyGraceSeconds"] == 300
         assert worker.inputs["hostname"] == environment(worker)["DBOS__VMID"] == f"control-worker-{number}"
         assert worker.inputs["healthcheck"]["tests"] == ["NONE"]
+        assert worker.ignore_changes == ("healthcheck",)
 
 
 def test_each_gets_the_secrets_that_it_needs(declare: Declare) -> None:
