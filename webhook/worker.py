@@ -35,6 +35,7 @@ from webhook.letterbox import GIVEN_UP
 from webhook.logs import configure_logs
 from webhook.process_identity import identity, is_dead
 from webhook.settings import read_service_settings
+from webhook.unreachable import mark_failures_to_connect
 from webhook.workflows import VERSION, apply_commits, apply_event, settle_again, settle_with
 
 POLL_SECONDS = 0.5
@@ -215,6 +216,7 @@ def work(effects: Effects, engine: Engine, database_url: str) -> None:
     }
     with Session(engine) as session, session.begin():  # before the first workflow: who does not beat counts as dead
         _beat(session, name, effects)
+    mark_failures_to_connect()
     DBOS(config=config)
     DBOS.launch()
     log.info("worker is ready", name=name, database=engine.url.render_as_string(hide_password=True))
