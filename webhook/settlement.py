@@ -7,6 +7,7 @@ which event came; ``workflows.py`` makes the steps durable.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -42,8 +43,8 @@ from webhook.turns import Turns
 if TYPE_CHECKING:
     from stripe import StripeClient
 
-SETTLING_AT_ONCE = 8
-"""So many payers' subscriptions are looked at at a time, by all workers together; each takes some calls to Stripe."""
+AT_ONCE = 8
+"""So many payers' subscriptions are looked at, and so many customers written to, at a time by all workers together."""
 MOST_WORDS = 2000
 """Characters of an error that the ledger keeps."""
 
@@ -126,7 +127,7 @@ class Settlement:
             EntryChanged: somebody edited the entry meanwhile; to be tried again.
             RegistryError: the registry is refused; a person has to mend it.
         """
-        with self.turns.alone(f"settling-{crc32(self._payer(subscription_id).encode()) % SETTLING_AT_ONCE}"):
+        with self._alone("settling", self._payer(subscription_id)):
             return self._change(subscription_id, event_id, answers=answers)
 
     def _change(self, subscription_id: str, event_id: str | None, *, answers: bool) -> Settled:
@@ -207,7 +208,12 @@ class Settlement:
     def tell(self, settled: Settled, event_id: str | None) -> None:
         """Send the customer's letters that are owed; what no mail server takes stays owed."""
         if settled.customer_id is not None:
-            self.letterbox.send(settled.customer_id, event_id)
+            with self._alone("telling", settled.customer_id):  # two at once would not keep the letters' order
+                self.letterbox.send(settled.customer_id, event_id)
+
+    def _alone(self, work: str, whose: str) -> AbstractContextManager[None]:
+        """Return one of few locks that nobody else has while this work is done for somebody."""
+        return self.turns.alone(f"{work}-{crc32(whose.encode()) % AT_ONCE}")
 
     def _payer(self, subscription_id: str) -> str:
         with Session(reading(self.engine)) as session:
