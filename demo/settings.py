@@ -123,6 +123,7 @@ def write_environment(
         "HOSTING_SMTP_HOST": mail_host,
         "HOSTING_SMTP_PORT": mail_port,
         "HOSTING_SMTP_TLS": "none",
+        "HOSTING_ALERTS_TO": f"operators@{DOMAIN}",
     }
     lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     ENVIRONMENT.touch(mode=0o600)

@@ -13,7 +13,7 @@ from stripe import StripeClient
 from registry.remote import Remote
 from registry.store import RegistryStore
 from stacks.settings import Settings
-from webhook.alerts import Alerts
+from webhook.alerts import Alerts, Desk
 from webhook.approvals import Approvals
 from webhook.bucket import Bucket
 from webhook.cell_updates import CellUpdates
@@ -63,7 +63,8 @@ def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Ef
     turns = Turns(engine)
     deployer = ready(target_of(service.settings_file), _say, turns)
     base = {"api": service.stripe_api_url} if service.stripe_api_url else {}
-    alerts = Alerts(engine=engine, clock=now)
+    post = _post(service)
+    alerts = Alerts(engine=engine, clock=now, desk=_desk(service, post))
     settlement = Settlement(
         stripe=StripeClient(service.stripe_api_key.get_secret_value(), base_addresses=base),  # pyright: ignore[reportArgumentType]
         store=store,
@@ -76,7 +77,7 @@ def assemble(service: ServiceSettings, settings: Settings, engine: Engine) -> Ef
             settings=settings, engine=engine, bucket=Bucket.of(settings), last_update=deployer.last_update, clock=now
         ),
         approvals=Approvals(store=store, requests=_requests(service), alerts=alerts),
-        letterbox=Letterbox(engine=engine, post=_post(service), sender=service.mail_from, clock=now),
+        letterbox=Letterbox(engine=engine, post=post, sender=service.mail_from, clock=now),
         alerts=alerts,
         portal_url=f"https://portal.{settings.domain}",
         clock=now,
@@ -122,6 +123,12 @@ def _post(service: ServiceSettings) -> Post | None:
         password=password,
         tls=service.smtp_tls,
     )
+
+
+def _desk(service: ServiceSettings, post: Post | None) -> Desk | None:
+    if post is None or service.alerts_to is None:
+        return None
+    return Desk(post=post, sender=service.mail_from, to=service.alerts_to)
 
 
 def _say(line: str) -> None:

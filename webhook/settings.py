@@ -178,6 +178,10 @@ class ServiceSettings(DatabaseSettings):
     smtp_user: Annotated[str | None, Field(description="Login at the mail server.")] = None
     smtp_password: Annotated[SecretStr | None, Field(description="Password for it.")] = None
     mail_from: Annotated[str, Field(description="Sender of all letters.")] = "MarkItUp hosting <hosting@markitup.io>"
+    alerts_to: Annotated[
+        str | None,
+        Field(description="Address that alerts are sent to; without one they are in the log and in `hosting why`."),
+    ] = None
     ca_file: Annotated[
         Path | None, Field(description="Roots that instances' certificates are checked with (demo).")
     ] = None

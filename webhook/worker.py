@@ -70,6 +70,7 @@ class Worker:
             (BEAT_SECONDS, self._beat),
             (RENEW_SECONDS, self._renew_events),
             (RENEW_SECONDS, self._send_letters),
+            (SYNC_SECONDS, self._send_alerts),
             (HOUR_SECONDS, self._look_after_letters),
             (SYNC_SECONDS, self._sync),
             (BEAT_SECONDS, self._begin_day),
@@ -112,6 +113,11 @@ class Worker:
     def _send_letters(self) -> None:
         """Send what no mail server took when it was due."""
         self._effects.settlement.letterbox.send_late()
+
+    def _send_alerts(self) -> None:
+        """Write to our own people what they are called for."""
+        with self._effects.settlement.turns.alone("alerting"):
+            self._effects.settlement.alerts.send()
 
     def _look_after_letters(self) -> None:
         """Call a person for letters that may have been sent, or that no mail server takes."""

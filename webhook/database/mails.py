@@ -16,6 +16,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from webhook.database.base import Base
 from webhook.database.insert import insert_new
 
+ALERT = "alert"
+"""Template of what goes to our own people and to no customer."""
+
 
 class MailRecord(Base):
     """One mail. Its address is not kept: it is looked up when it is sent.
@@ -68,7 +71,10 @@ def claim_mail(
 def owed_mails(session: Session, customer_id: str) -> Sequence[MailRecord]:
     """Return a customer's mails that nobody has begun to send, the oldest first."""
     query = select(MailRecord).where(
-        MailRecord.customer_id == customer_id, MailRecord.begun_at.is_(None), MailRecord.sent_at.is_(None)
+        MailRecord.customer_id == customer_id,
+        MailRecord.template != ALERT,
+        MailRecord.begun_at.is_(None),
+        MailRecord.sent_at.is_(None),
     )
     return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
 
@@ -76,11 +82,18 @@ def owed_mails(session: Session, customer_id: str) -> Sequence[MailRecord]:
 def owed_between(session: Session, after: datetime, before: datetime) -> Sequence[MailRecord]:
     """Return mails that are owed since between two moments and that nobody has begun to send, the oldest first."""
     query = select(MailRecord).where(
+        MailRecord.template != ALERT,
         MailRecord.begun_at.is_(None),
         MailRecord.sent_at.is_(None),
         MailRecord.claimed_at > after,
         MailRecord.claimed_at <= before,
     )
+    return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
+
+
+def owed_alerts(session: Session) -> Sequence[MailRecord]:
+    """Return the alerts that no mail server took yet, the oldest first."""
+    query = select(MailRecord).where(MailRecord.template == ALERT, MailRecord.sent_at.is_(None))
     return session.scalars(query.order_by(MailRecord.claimed_at, MailRecord.cause)).all()
 
 
