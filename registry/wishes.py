@@ -123,6 +123,7 @@ class AlertKind(StrEnum):
     INVOICE_STUCK = "invoice-stuck"
     APPROVAL = "approval"
     PARKED = "parked"
+    EVENTS_MISSED = "events-missed"
     LETTER_IN_DOUBT = "letter-in-doubt"
     LETTER_OWED = "letter-owed"
 

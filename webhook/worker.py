@@ -33,6 +33,7 @@ from webhook.database.subscriptions import plans_paid
 from webhook.database.workers import BEAT_SECONDS, beat, leave, living
 from webhook.letterbox import GIVEN_UP
 from webhook.logs import configure_logs
+from webhook.missed_events import take_in_missed
 from webhook.process_identity import identity, is_dead
 from webhook.settings import read_service_settings
 from webhook.unreachable import mark_failures_to_connect
@@ -72,6 +73,7 @@ class Worker:
             (RENEW_SECONDS, self._send_letters),
             (SYNC_SECONDS, self._send_alerts),
             (HOUR_SECONDS, self._look_after_letters),
+            (HOUR_SECONDS, self._take_in_missed),
             (SYNC_SECONDS, self._sync),
             (BEAT_SECONDS, self._begin_day),
         )
@@ -109,6 +111,19 @@ class Worker:
                 log.warning("an event's workflow came to nothing; it is begun anew", event_id=event_id)
                 with Session(self._engine) as session, session.begin():
                     renew_event(session, event_id, now=now())
+
+    def _take_in_missed(self) -> None:
+        """Take in what Stripe did not deliver, and tell a person once a day that it does not."""
+        found = take_in_missed(self._effects.settlement.stripe, self._engine, now=now())
+        if found == 0:
+            return
+        day = now().date().isoformat()
+        text = (
+            f"Stripe had not delivered {found} events, which are applied now."
+            " Fix: see in Stripe's dashboard (Developers, Webhooks) why the endpoint does not take them."
+        )
+        alert = Alert(kind=AlertKind.EVENTS_MISSED, cause=f"events-missed:{day}", text=text)
+        self._effects.settlement.alerts.call(alert, customer_id=None, event_id=None)
 
     def _send_letters(self) -> None:
         """Send what no mail server took when it was due."""

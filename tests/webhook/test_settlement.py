@@ -31,15 +31,17 @@ from webhook.alerts import Alerts
 from webhook.approvals import Approvals
 from webhook.backup import BackupError
 from webhook.cell_updates import CellUpdates, UpdateError
-from webhook.database.events import NewEvent, record_event
+from webhook.database.events import EventState, NewEvent, events_in_state, record_event
 from webhook.database.instances import InstanceRecord, find_instance
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.database.mails import MailRecord, claim_mail, in_doubt
 from webhook.letterbox import Letterbox
 from webhook.mail.post import InDoubtError, Post
+from webhook.missed_events import take_in_missed
 from webhook.probe import Answer, Probe
 from webhook.pull_requests import PlainBranches
 from webhook.settlement import NotAnsweringError, Settlement
+from webhook.subscriptions import subject_of
 from webhook.turns import Turns
 from webhook.workflows import moved, settle, settle_with
 
@@ -634,3 +636,21 @@ def test_a_letter_survives_a_failure_after_the_edit(company: Company) -> None:
     company.settle(subscription)
     assert company.status is Status.ACTIVE
     assert company.letters.subjects == ["Your wiki is ready: https://glade.markitup.io"]
+
+
+def test_an_event_that_was_never_delivered_is_made_good(company: Company) -> None:
+    """Stripe's own list has the end of an active customer whose event is lost; it is taken in, once."""
+    engine, client = company.engine, company.settlement.stripe
+    subscription = company.sign_up()
+    company.settle(subscription)
+    started = datetime.now(tz=UTC)
+    assert take_in_missed(client, engine, now=started - timedelta(minutes=1)) == 0  # left to its delivery
+    company.world.v1.subscriptions.cancel(subscription)
+    later = started + timedelta(minutes=10)
+    assert take_in_missed(client, engine, now=later) > 0
+    with Session(engine) as session:
+        events = events_in_state(session, EventState.RECEIVED)
+        assert {"customer.subscription.deleted", "invoice.paid"} <= {each.type for each in events}
+        hints = {subject_of(each.payload) for each in events}
+    assert hints == {subscription, None}
+    assert take_in_missed(client, engine, now=later) == 0

@@ -24,7 +24,7 @@ class Patient(Worker):
     def _hang(self) -> None:
         assert self.go.wait(30)
 
-    _send_letters = _look_after_letters = _sync = _begin_day = _renew_events = _hang
+    _send_letters = _look_after_letters = _take_in_missed = _sync = _begin_day = _renew_events = _hang
 
     def _beat(self) -> None:
         self.beats += 1

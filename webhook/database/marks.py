@@ -9,6 +9,8 @@ from webhook.database.insert import insert_or_update
 
 REGISTRY = "registry"
 """The commit of the registry whose consequences were begun last."""
+MISSED = "missed-events"
+"""Until when Stripe's own list of events was compared with ours."""
 
 
 class Mark(Base):
