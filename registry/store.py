@@ -179,7 +179,8 @@ class RegistryStore:
         """Take over what the remote has, and push what it has not.
 
         Args:
-            since: Commit that was dealt with last, as a process that starts anew remembers it.
+            since: Commit that was dealt with last, as a process that starts anew remembers it. Another machine may have
+                dealt with it, and this clone not have it.
 
         Returns:
             How somebody else moved the branch since this process looked last (or since that commit).
@@ -191,9 +192,16 @@ class RegistryStore:
         with self._lock(), open_history(self._path, self._branch) as history:
             if history is None:
                 return None
-            if self._shared.receive(history, patient=True):
+            reached = self._shared.receive(history, patient=True)
+            if reached:
                 self._shared.send(history)
-            return self._moves.take(history.head(), since)
+            head = history.head()
+            if since is not None and history.tip(since) is None:
+                since = None
+            is_older = since is not None and since != head and history.contains(head, of=since)
+            if is_older and self._wire is not None and not reached:
+                return None  # this clone is behind: what it has was dealt with before
+            return self._moves.take(head, since)
 
     def head(self) -> str | None:
         """Return the branch's newest commit; None where the file is in no git repository."""

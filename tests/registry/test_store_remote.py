@@ -585,3 +585,20 @@ def test_a_commit_without_a_sound_registry_is_refused(
     with pytest.raises(RegistryError, match=words):
         store.at(broken)
     assert path.read_text(encoding="utf-8") == TEXT
+
+
+def test_a_clone_that_is_behind_tells_of_nothing(
+    store: RegistryStore, path: Path, ada: Path, cells: Mapping[str, Cell]
+) -> None:
+    """While the remote is away, what another machine dealt with last may be newer than what is here: no step back."""
+    other = opened(ada, cells, remote=ORIGIN)
+    begun = str(other.head())
+    newer = str(store.edit(field(plan="pro"), why("Upgrade")))
+    gone = away(path)
+    assert other.sync(since=newer) is None
+    back(gone)
+    assert other.sync(since=newer) is None
+    assert store.sync(since=begun) == other.sync(since=begun) == Moved(before=begun, after=newer)
+    gone = away(path)
+    git(ada.parent, "reset", "--quiet", "--hard", begun)
+    assert other.sync(since=newer) is None
