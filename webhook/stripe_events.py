@@ -23,7 +23,7 @@ from webhook.database.events import EventState, NewEvent, pending_events, record
 from webhook.event_types import API_VERSION, HANDLED
 from webhook.failures import log_failure
 from webhook.metrics import Metrics
-from webhook.stripe_payload import TOKEN, without_personal_data
+from webhook.stripe_payload import TOKEN, only_its_name, without_personal_data
 from webhook.stripe_signature import SignatureError, check_signature
 from webhook.subscriptions import ignored_because
 
@@ -139,7 +139,7 @@ def parse_event(body: bytes, intake: Intake) -> NewEvent:
         api_version=str(version) if _is_token(version) else None,
         created=_moment(created) or now,
         received_at=now,
-        payload=without_personal_data(fields),
+        payload=without_personal_data(fields) if reason is None else only_its_name(fields),
         state=EventState.RECEIVED if reason is None else EventState.IGNORED,
         reason=reason,
     )

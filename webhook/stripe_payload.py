@@ -70,6 +70,19 @@ def without_personal_data(payload: Mapping[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", _kept(payload, 0))
 
 
+def only_its_name(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event with no more of its object than its id and kind: for types that nobody looks into.
+
+    In those a person may be in a word or number (a tax id, a first name, a date of birth), which no rule tells apart.
+    """
+    data = payload.get("data")
+    thing = cast("dict[str, Any]", data).get("object") if isinstance(data, dict) else None
+    named = (
+        {name: cast("dict[str, Any]", thing).get(name) for name in ("id", "object")} if isinstance(thing, dict) else {}
+    )
+    return without_personal_data({**payload, "data": {"object": named}})
+
+
 def _kept(value: object, depth: int) -> object:
     if depth > DEEPEST:
         return None
