@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import docker
 import httpx
@@ -25,10 +26,10 @@ from engine.go import build as build_program
 from engine.install import Engine, ensure_engine
 from engine.modules import CADDY
 from localcloud.build_context import build
-from localcloud.images import ensure_caddy
+from localcloud.images import ensure_caddy, ensure_markitup
 from localcloud.serve import Endpoints, local_cloud
 from localcloud.service_images import engine_programs, ensure_control, ensure_postgres
-from tests.integration.control.registry_remote import registry_remote
+from tests.integration.control.registry_remote import push, registry_remote
 from tests.integration.estate.control_service import host_address
 from tests.integration.estate.https import Site
 from tests.integration.estate.on_engine import STACK_LABEL, free_ports, remove_from_engine, trust_of
@@ -53,14 +54,9 @@ NETWORK = "10.213.0.0/16"
 PRIVATE_ADDRESS = "10.213.0.2"
 """Where the platform puts the control server in that network; this machine carries it for the time of the tests."""
 CELL = "t-9"
-REGISTRY = f"""\
-customers:
-  c-acorn:
-    subdomain: acorn
-    plan: personal
-    status: active
-    cell: {CELL}
-"""
+ENTRY = "  c-{name}:\n    subdomain: {name}\n    plan: personal\n    status: active\n    cell: {cell}\n"
+STATE = "state"
+"""The bucket with the engine's state: on this machine and in the workers' container the same."""
 WEBHOOK_SECRET = f"whsec_{secrets.token_hex(16)}"
 
 
@@ -75,6 +71,8 @@ class Premises:
         private_port: Where cells ask.
         https_port: Where visitors come.
         first: What the first update of the control stack came to.
+        ssh: The way to this machine's Docker and to the registry.
+        endpoints: The local cloud.
         at_the_end: Is told what to do once all containers are gone.
     """
 
@@ -84,6 +82,8 @@ class Premises:
     https_port: int
     private_port: int
     first: StackResult
+    ssh: SshServer
+    endpoints: Endpoints
     at_the_end: Callable[..., object]
 
     def up(self) -> StackResult:
@@ -121,6 +121,24 @@ class Premises:
         found = {str(each.labels[ROLE]): each for each in listed}
         assert len(found) == len(listed), [each.name for each in listed]
         return found
+
+    def merge(self, *names: str) -> None:
+        """Push a registry with these customers, as a merged pull request is."""
+        push(self.settings_file.with_name("registry.git"), registry(*names))
+
+    def lend_clouds(self) -> None:
+        """Let the worker reach the simulated providers: the engine looks for them on its own machine only."""
+        port = self.endpoints.debug_providers.partition(":")[2].partition(",")[0]
+        address = urlsplit(self.ssh.docker_host)
+        argv = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}", "-p", str(address.port), f"root@{address.hostname}"]
+        self.containers()["worker"].exec_run(argv, detach=True)
+
+    def instances(self) -> dict[str, str]:
+        """Return each customer's container's state of health."""
+        label = [f"{STACK_LABEL}={ENVIRONMENT}-{CELL}", "markitup.customer"]
+        listed = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        found = {str(each.labels["markitup.customer"]): each.attrs["State"] for each in listed}
+        return {name: state.get("Health", {}).get("Status", "not started") for name, state in found.items()}
 
     def site(self, host: str = f"portal.{DOMAIN}") -> Site:
         """Return one of the shared host names as a visitor reaches it."""
@@ -173,15 +191,25 @@ def _launch(
     engine = ensure_engine(_quiet)
     headers = {"Authorization": "Bearer test"}
     zone = httpx.post(f"{endpoints.cloudflare}/zones", json={"name": DOMAIN}, headers=headers).raise_for_status()
-    http_port, https_port, private_port = free_ports(3, host)
+    ports = free_ports(5, host)
+    http_port, https_port, private_port = ports[:3]
     remote = folder / "registry.git"
+    backend = _state(endpoints.s3)
     settings_file = folder / f"Pulumi.{ENVIRONMENT}.yaml"
     config: dict[str, Any] = {
         "domain": DOMAIN,
         "cells": {
-            CELL: {"region": "eu", "location": "nbg1", "server_types": ["cx43"], "subnet": "172.30.249.0/24"},
+            CELL: {
+                "region": "eu",
+                "location": "nbg1",
+                "server_types": ["cx43"],
+                "subnet": "172.30.249.0/24",
+                "docker_host": ssh.docker_host,
+                "http_port": ports[3],
+                "https_port": ports[4],
+            },
         },
-        "image": "hosting-local/markitup:0",
+        "image": ensure_markitup(client, _quiet),
         "proxy_image": ensure_caddy(client, build_program(CADDY, _quiet), _quiet),
         "tls": "internal",
         "control_url": f"http://{PRIVATE_ADDRESS}:{private_port}",
@@ -195,6 +223,8 @@ def _launch(
                 "AWS_ENDPOINT_URL": endpoints.s3,
                 "HOSTING_REGISTRY_REMOTE": "origin",
                 "HOSTING_STRIPE_API_URL": endpoints.stripe,
+                "PULUMI_BACKEND_URL": backend,
+                "PULUMI_DEBUG_PROVIDERS": endpoints.debug_providers,
             },
             "docker_host": DOCKER_HOST,
             "http_port": http_port,
@@ -208,11 +238,12 @@ def _launch(
         "cloudflare_endpoint": endpoints.cloudflare,
         "publish_address": "127.0.0.1",
         "health_interval_seconds": 2,
+        "health_start_interval_seconds": 0,
     }
     write_settings(settings_file, config)
     write_project(folder)
-    (folder / "customers.yaml").write_text(REGISTRY)
-    variables = engine_variables(folder, settings_file, engine, endpoints)
+    (folder / "customers.yaml").write_text(registry("acorn"))
+    variables = engine_variables(folder, settings_file, engine, endpoints) | {"PULUMI_BACKEND_URL": backend}
     target = Target(
         environment=ENVIRONMENT, project=folder, settings_file=settings_file, variables=variables, pulumi=engine.pulumi
     )
@@ -229,8 +260,31 @@ def _launch(
         https_port=https_port,
         private_port=private_port,
         first=_applied(deployer, platform=True),
+        ssh=ssh,
+        endpoints=endpoints,
         at_the_end=at_the_end,
     )
+
+
+def registry(*names: str) -> str:
+    """Return a registry with these customers."""
+    return "customers:\n" + "".join(ENTRY.format(name=name, cell=CELL) for name in names)
+
+
+def _state(s3: str) -> str:
+    """Make the bucket for the engine's state; return the backend's URL."""
+    httpx.put(
+        f"{s3}/{STATE}",
+        content="<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint>"
+        "</CreateBucketConfiguration>",
+    ).raise_for_status()
+    where = {
+        "endpoint": urlsplit(s3).netloc,
+        "region": "eu-central-1",
+        "disableSSL": "true",
+        "s3ForcePathStyle": "true",
+    }
+    return f"s3://{STATE}?{urlencode(where)}"
 
 
 def control_image(client: docker.DockerClient, engine: Engine) -> str:
@@ -243,7 +297,8 @@ def _service_secrets(folder: Path, variables: Mapping[str, str]) -> dict[str, st
         "HOSTING_STRIPE_API_KEY": "sk_test_control",
         "HOSTING_STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
         "HOSTING_SECRET_KEY": secrets.token_urlsafe(48),
-        "PULUMI_BACKEND_URL": "file:///srv/hosting",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
         "PULUMI_CONFIG_PASSPHRASE": variables["PULUMI_CONFIG_PASSPHRASE"],
     }
     return {

@@ -11,6 +11,15 @@ from tests.integration.estate.workspace import PROJECT
 AUTHOR = Actor("test", "test@control.localhost")
 
 
+def push(remote: Path, text: str) -> None:
+    """Commit another registry and push it, as a merged pull request is."""
+    with Repo(remote.with_suffix(".work")) as repo:
+        (Path(repo.working_dir) / "customers.yaml").write_text(text)
+        repo.index.add(["customers.yaml"])
+        repo.index.commit("Merge", author=AUTHOR, committer=AUTHOR)
+        repo.remote("origin").push("main").raise_if_error()
+
+
 def registry_remote(remote: Path, settings_file: Path, registry: Path) -> None:
     """Make a bare repository with these files at its top, as the product's own has them."""
     work = remote.with_suffix(".work")

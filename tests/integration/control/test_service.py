@@ -97,6 +97,14 @@ def test_only_caddy_is_reachable(control: Premises) -> None:
         assert (found["proxy"].exec_run(connect).exit_code == 0) is answers, place
 
 
+def test_a_worker_brings_a_merged_commit_onto_a_cell(control: Premises) -> None:
+    """Fetched and carried out with the key in its memory: the state from S3, the cell's Docker over SSH."""
+    control.lend_clouds()
+    control.merge("acorn", "birch")
+    wait_for("instances", lambda: control.instances() == {"c-acorn": "healthy", "c-birch": "healthy"}, seconds=100)
+    assert control.query("select count(*) from ledger where kind = 'alert'") == [["0"]]
+
+
 def test_a_second_update_changes_nothing(control: Premises) -> None:
     """Every resource is found the same."""
     before = control.ages()
