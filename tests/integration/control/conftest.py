@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.control.launch import premises as running_premises
 from tests.integration.control.premises import Premises
-from tests.integration.control.premises import premises as running_premises
 
 
 @pytest.fixture(scope="module")

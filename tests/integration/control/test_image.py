@@ -10,7 +10,7 @@ from docker.models.containers import Container
 
 from engine.install import ensure_engine
 from engine.modules import ENGINE_VERSION, PLUGINS
-from tests.integration.control.premises import control_image
+from tests.integration.control.launch import control_image
 
 LARGEST_MIB = 850
 """Of which the engine and its plugins are 280, Python's packages 280; a cell's server pulls none of it."""
