@@ -75,9 +75,9 @@ class History:
             reason = f"byte {error.start} of the file is not UTF-8"
             raise _refused(f"commit {commit[:12]}", reason, "save it as UTF-8 and commit it again") from error
 
-    def is_ours(self, branch: str) -> bool:
-        """Return whether we alone committed on a branch since it left the present one."""
-        people = self._git.log("--format=%ae%n%ce", f"HEAD..{branch}").split()
+    def is_ours(self, branch: str, *, since: str = "HEAD") -> bool:
+        """Return whether we alone committed on a branch since it left another one, by default the present one."""
+        people = self._git.log("--format=%ae%n%ce", f"{since}..{branch}").split()
         return {*people} <= {str(COMMITTER.email)}
 
     def merged(self, branch: str) -> str | None:
@@ -123,6 +123,14 @@ class History:
         """Put the branch forward to a commit of ours whose file is in place already."""
         self._index(commit)
         self._git.update_ref("-m", "hosting: edit", "HEAD", commit, before)
+
+    def since_parting(self, commit: str) -> list[str]:
+        """Return the branch's commits that another one has not, the oldest first."""
+        return str(self._git.rev_list("--reverse", f"{commit}..HEAD")).split()
+
+    def message(self, commit: str) -> str:
+        """Return a commit's message."""
+        return str(self._git.log("-1", "--format=%B", commit))
 
     def rebased(self, onto: str) -> str:
         """Return what the branch becomes on top of another commit: that commit itself, or ours after it.

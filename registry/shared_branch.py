@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from registry.changes import diff
+from registry.customers import Registry
+from registry.edits import add, update
 from registry.errors import Problem, RegistryError
 from registry.history import History
 from registry.load import read_text
@@ -33,7 +36,7 @@ class SharedBranch:
         wire: Wire | None,
         moves: Moves,
         *,
-        check: Callable[[str], object],
+        check: Callable[[str], Registry],
         report: Callable[[str], None],
     ) -> None:
         self._path = path
@@ -72,7 +75,12 @@ class SharedBranch:
             raise RegistryError([Problem(path=where, reason=reason, fix=fix)])
         self._check(read_text(self._path))
         history.commit_left_over()
-        target = history.rebased(theirs)
+        try:
+            target = history.rebased(theirs)
+        except RegistryError as conflict:
+            target = self._made_again(history, theirs)
+            if target is None:
+                raise conflict from None
         text = history.text_at(target)
         try:
             self._check(text)
@@ -85,6 +93,26 @@ class SharedBranch:
             with prepared(self._path, text) as ready:
                 put(ready, self._path, instead_of=before)
         history.go_to(target)
+
+    def _made_again(self, history: History, theirs: str) -> str | None:
+        """Return our edits made once more after theirs; None where that would undo theirs, or a person's are among ours.
+
+        Two new entries at the file's end are a conflict to git and to nobody else.
+        """
+        if not history.is_ours("HEAD", since=theirs):
+            return None
+        target = theirs
+        try:
+            for commit in history.since_parting(theirs):
+                before, after = (self._check(history.text_at(each)) for each in (f"{commit}~", commit))
+                text = _again(history.text_at(target), self._check(history.text_at(target)), before, after)
+                if text is None:
+                    return None
+                self._check(text)
+                target = history.make(text, history.message(commit), [target])
+        except RegistryError:
+            return None
+        return target
 
     def send(self, history: History) -> None:
         """Push what the remote has not, unless another is faster: then it is for the next time.
@@ -128,3 +156,17 @@ class SharedBranch:
     def _tell(self, trouble: str) -> None:
         self.trouble = trouble
         self._report(trouble)
+
+
+def _again(text: str, present: Registry, before: Registry, after: Registry) -> str | None:
+    """Return a text with what a commit of ours changed; None where an entry is not as that commit found it."""
+    if before.quarantine != after.quarantine:
+        return None
+    for change in diff(before, after):
+        if change.after is None or present.customers.get(change.customer_id) != change.before:
+            return None
+        if change.before is None:
+            text = add(text, change.customer_id, change.after)
+        else:
+            text = update(text, change.customer_id, **{name: new for name, (_, new) in change.fields.items()})
+    return text

@@ -37,7 +37,13 @@ TODAY = date(2026, 3, 20)
 TABLE = Path(__file__).parents[2] / "docs" / "subscription-states.md"
 WORDS = ("none", *(str(status) for status in Status))
 FROM_EVENTS = {AlertKind.DISPUTE, AlertKind.REFUND, AlertKind.INVOICE_STUCK}
-FROM_WORK = {AlertKind.APPROVAL, AlertKind.PARKED, AlertKind.LETTER_IN_DOUBT}
+FROM_WORK = {
+    AlertKind.APPROVAL,
+    AlertKind.EVENTS_MISSED,
+    AlertKind.LETTER_IN_DOUBT,
+    AlertKind.LETTER_OWED,
+    AlertKind.PARKED,
+}
 DAY = timedelta(days=1)
 
 

@@ -16,8 +16,8 @@ import pytest
 from pydantic import SecretStr
 
 from registry.cells import Cell
-from registry.customers import Registry
-from registry.edits import update
+from registry.customers import Customer, Registry, Status
+from registry.edits import add, update
 from registry.errors import RegistryError
 from registry.store import Moved, RegistryStore, Remote
 from tests.registry.clones import TEXT, begin, committed, field, git, log, opened, run, why
@@ -356,6 +356,32 @@ def test_a_conflict_is_left_to_a_person(store: RegistryStore, path: Path, ada: P
     store.sync()
     assert committed(shared, "main") == PRO
     assert log(path) == ["Upgrade", "By Ada", "Begin"]
+
+
+def test_two_new_entries_are_no_conflict(store: RegistryStore, path: Path, ada: Path, shared: Path) -> None:
+    """Git can't join what both wrote at the file's end; both customers stay, each in a commit of its own."""
+    gone = away(path)
+    mine = Customer(subdomain="cedar", plan="personal", status=Status.PENDING, cell="eu-1")
+    store.edit(lambda text, _: add(text, "c-mine", mine), why("Add c-mine"))
+    back(gone)
+    push(ada, add(TEXT, "c-hers", mine.model_copy(update={"subdomain": "dogwood"})))
+    store.sync()
+    assert {"c-mine", "c-hers"} <= store.read().customers.keys()
+    assert committed(shared, "main") == path.read_text(encoding="utf-8")
+    assert log(shared) == ["Add c-mine", "By Ada", "Begin"]
+    assert clean(path)
+
+
+def test_two_new_entries_of_one_name_are_a_conflict(store: RegistryStore, path: Path, ada: Path) -> None:
+    """What the rules refuse is no way to join: both stay as they are until a person decides."""
+    gone = away(path)
+    mine = Customer(subdomain="cedar", plan="personal", status=Status.PENDING, cell="eu-1")
+    commit = store.edit(lambda text, _: add(text, "c-mine", mine), why("Add c-mine"))
+    back(gone)
+    push(ada, add(TEXT, "c-hers", mine))
+    with pytest.raises(RegistryError, match="conflict with the remote's"):
+        store.sync()
+    assert git(path.parent, "rev-parse", "HEAD").strip() == commit
 
 
 def test_a_remote_that_was_rewritten_takes_nothing_from_us(

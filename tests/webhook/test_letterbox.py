@@ -56,16 +56,16 @@ def box(engine: Engine) -> Letterbox:
 
 
 def owe(engine: Engine, name: str, facts: dict[str, str]) -> None:
-    """Owe a customer a letter since an hour."""
+    """Owe a customer a letter since half an hour."""
     with Session(engine) as session, session.begin():
-        save_customer(session, email=f"{name}@example.org", stripe_customer=f"cus_{name}", now=NOW)
+        person = save_customer(session, email=f"{name}@example.org", stripe_customer=f"cus_{name}", now=NOW)
         claim_mail(
             session,
             f"resumed:{name}",
             template="resumed",
             customer_id=f"c-{name}",
-            now=NOW - timedelta(hours=1),
-            stripe_customer=f"cus_{name}",
+            now=NOW - timedelta(minutes=30),
+            person_id=person.id,
             facts=facts,
         )
 

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +28,7 @@ from webhook.checkout_order import Order
 from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
 from webhook.event_types import API_VERSION
+from webhook.missed_events import take_in_missed
 from webhook.stripe_catalogue import ENDPOINTS, LAUNCH_CODE, OURS, PORTALS, wanted
 from webhook.stripe_checkout import StripeCheckout
 from webhook.stripe_differences import differences
@@ -134,6 +136,15 @@ def check_out(url: str, world: World) -> None:
     stripe_checkout.close()
 
 
+def look_for_missed(client: stripe.StripeClient, _: World) -> None:
+    """Have the worker ask for events that did not come."""
+    with TemporaryDirectory() as folder:
+        engine = open_database(f"sqlite:///{folder}/management.sqlite3")
+        migrate(engine)
+        assert take_in_missed(client, engine, now=datetime.now(tz=UTC) + timedelta(hours=1))
+        engine.dispose()
+
+
 def with_sdk(journey: Callable[[stripe.StripeClient, World], None]) -> Callable[[str, World], None]:
     """Return a journey that is made with a client of the SDK."""
 
@@ -150,6 +161,7 @@ JOURNEYS: Mapping[str, Callable[[str, World], None]] = {
     "stripe_orders.py": with_sdk(order),
     "subscriptions.py": with_sdk(look_again),
     "stripe_checkout.py": check_out,
+    "missed_events.py": with_sdk(look_for_missed),
 }
 """Module that asks Stripe to a journey through all its requests: gets the address to ask, and the world behind it."""
 
