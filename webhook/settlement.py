@@ -75,8 +75,8 @@ class Settled:
     is_declared: bool
 
     @classmethod
-    def of_commit(cls, cell: str, commit: str) -> Self:
-        """Return what a commit that is not about one customer's subscription asks of a cell."""
+    def of_commit(cls, cell: str, commit: str | None) -> Self:
+        """Return what a commit (None: the newest) that is not about one customer's subscription asks of a cell."""
         return cls(customer_id=None, cell=cell, commit=commit, reason="", step=None, is_declared=True)
 
 

@@ -37,7 +37,7 @@ from webhook.missed_events import take_in_missed
 from webhook.process_identity import identity, is_dead
 from webhook.settings import read_service_settings
 from webhook.unreachable import mark_failures_to_connect
-from webhook.workflows import VERSION, apply_commits, apply_event, settle_again, settle_with
+from webhook.workflows import VERSION, apply_commits, apply_event, catch_up, settle_again, settle_with
 
 POLL_SECONDS = 0.5
 SYNC_SECONDS = 5.0
@@ -190,7 +190,7 @@ class Worker:
                 set_mark(session, REGISTRY, reached)
 
     def _begin_day(self) -> None:
-        """Look, once a day, at each customer that time may have changed."""
+        """Look, once a day, at each customer that time may have changed, and bring each cell up to date."""
         day = now().date().isoformat()
         if day == self._today:
             return
@@ -201,6 +201,9 @@ class Worker:
             return
         with Session(self._engine) as session:
             paid = plans_paid(session)
+        for cell in sorted({entry.cell for entry in customers.values()}):
+            with SetWorkflowID(f"cell-{cell}-{day}"):
+                DBOS.start_workflow(catch_up, cell, day)
         for entry in customers.values():
             if entry.stripe_subscription is None:
                 continue

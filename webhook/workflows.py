@@ -198,6 +198,17 @@ def apply_commits(before: str, after: str) -> str:
     return ", ".join(touched["cells"]) or "no cell"
 
 
+@DBOS.workflow()
+def catch_up(cell: str, day: str) -> str:
+    """Bring a cell to the newest commit, as it may be one whose update failed and that no event stands for."""
+    try:
+        update(asdict(Settled.of_commit(cell, None)), None)
+    except Exception as error:  # noqa: BLE001 - tomorrow is another day, and a person is told
+        report(f"Cell {cell}", day, _words(error))
+        return "reported"
+    return cell
+
+
 def _words(error: Exception) -> str:
     """Return why something failed, for people; of a step that was tried in vain, its last failure."""
     if isinstance(error, dbos_errors.DBOSMaxStepRetriesExceeded) and error.errors:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from registry.customers import Customer, Registry, Status
+from webhook.database.engine import open_database
+from webhook.database.migrate import migrate
 from webhook.worker import Worker
+from webhook.workflows import catch_up
 
 
 class Patient(Worker):
@@ -50,3 +56,19 @@ def test_a_mail_server_or_remote_that_hangs_holds_no_event_up(monkeypatch: pytes
     running.join(10)
     assert (worker.beats >= 5, worker.begun >= 5, ended_early) == (True, True, False)
     assert not running.is_alive()
+
+
+def test_each_day_the_cells_are_brought_up_to_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whose update failed for a commit that no event stands for gets it a day later; once a day, each cell."""
+    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
+    migrate(engine)
+    entry = Customer(subdomain="acme", plan="team", status=Status.ACTIVE, cell="eu-1")
+    registry = Registry(customers={"c-one": entry, "c-two": entry.model_copy(update={"subdomain": "birch"})})
+    begun: list[tuple[object, ...]] = []
+    monkeypatch.setattr("webhook.worker.DBOS.start_workflow", lambda *arguments: begun.append(arguments))
+    worker = Worker(cast("Any", SimpleNamespace(store=SimpleNamespace(read=lambda: registry))), engine, "test")
+    for _ in range(2):
+        worker._begin_day()
+    day = datetime.now(tz=UTC).date().isoformat()
+    assert begun == [(catch_up, "eu-1", day)]
+    engine.dispose()

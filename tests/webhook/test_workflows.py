@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 
 from registry.errors import Problem, RegistryError
 from webhook.alerts import Alerts
+from webhook.cell_updates import UpdateError
 from webhook.database.engine import open_database
 from webhook.database.events import EventState, NewEvent, find_event, record_event
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.database.migrate import migrate
-from webhook.settlement import Settlement
-from webhook.workflows import VERSION, apply_event, settle_with
+from webhook.settlement import Settled, Settlement
+from webhook.workflows import VERSION, apply_event, catch_up, settle_with
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PAID = {"type": "invoice.paid", "data": {"object": {"object": "invoice", "subscription": "sub_1"}}}
@@ -107,6 +108,24 @@ def test_an_address_in_a_databases_message_is_not_repeated(database: Engine) -> 
     for words in (reason, text):
         assert "IntegrityError" in words
         assert "ada@" not in words
+
+
+@pytest.mark.usefixtures("dbos")
+def test_a_cell_that_can_not_be_brought_up_to_date_is_told_of(database: Engine) -> None:
+    """The newest commit is asked for, and a person is told the engine's words."""
+    asked: list[str | None] = []
+
+    def update(settled: Settled, _: str | None) -> None:
+        asked.append(settled.commit)
+        raise UpdateError(f"{settled.cell}: the server does not answer")
+
+    alerts = Alerts(engine=database, clock=lambda: NOW)
+    settle_with(cast("Settlement", SimpleNamespace(engine=database, alerts=alerts, update=update)))
+    assert DBOS.start_workflow(catch_up, "eu-1", "2026-11-24").get_result() == "reported"
+    assert set(asked) == {None}
+    with Session(database) as session:
+        alert = session.scalars(select(LedgerEntry).where(LedgerEntry.kind == LedgerKind.ALERT)).one()
+    assert "eu-1: the server does not answer" in alert.detail["text"]
 
 
 @pytest.mark.usefixtures("dbos")
