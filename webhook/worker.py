@@ -48,6 +48,9 @@ NOTHING = frozenset({"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """States of a workflow that did not even leave its event to a person."""
 STOP_SECONDS = 30.0
 """For what is under way to come to its end when the worker is told to stop; what has not is continued later."""
+FORGOTTEN = timedelta(days=30)
+"""After which a workflow that came to its end is removed."""
+AT_ONCE = 200
 DOUBT = timedelta(hours=1)
 """After which a letter that was begun and not sent is a person's: it may have been, or not."""
 
@@ -74,6 +77,7 @@ class Worker:
             (SYNC_SECONDS, self._send_alerts),
             (HOUR_SECONDS, self._look_after_letters),
             (HOUR_SECONDS, self._take_in_missed),
+            (HOUR_SECONDS, self._forget_workflows),
             (SYNC_SECONDS, self._sync),
             (BEAT_SECONDS, self._begin_day),
         )
@@ -166,12 +170,29 @@ class Worker:
         with Session(self._engine) as session, session.begin():
             _beat(session, self._name, self._effects)
             alive = {each.name for each in living(session, now=now()) if not is_dead(each.name)}
-        at_work = {str(each.executor_id) for each in DBOS.list_workflows(status="PENDING", load_input=False)}
-        dead = sorted(at_work - alive - {self._name})
+        left = [
+            each
+            for each in DBOS.list_workflows(status="PENDING", load_input=False)
+            if str(each.executor_id) not in alive | {self._name}
+        ]
+        for each in left:
+            if each.app_version != VERSION:  # nobody goes on with it; ended, its event is begun anew
+                log.warning("an older version's workflow is ended", workflow=each.workflow_id, version=each.app_version)
+                DBOS.cancel_workflow(each.workflow_id)
+        dead = sorted({str(each.executor_id) for each in left if each.app_version == VERSION})
         if dead:
             log.warning("going on with what others were at", workers=dead)
             # It has no public name. However many workers ask for it, each workflow is taken by one.
             DBOS._recover_pending_workflows(dead)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+    def _forget_workflows(self) -> None:
+        """Remove what came to its end long ago: each event leaves a workflow with some rows, and none is read again."""
+        before = (now() - FORGOTTEN).isoformat()
+        while True:
+            ended = DBOS.list_workflows(completed_before=before, limit=AT_ONCE, load_input=False, load_output=False)
+            if not ended:
+                return
+            DBOS.delete_workflows([each.workflow_id for each in ended])
 
     def _sync(self) -> None:
         """See whether the registry's branch moved, by whomever, and bring that onto the cells.

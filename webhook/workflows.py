@@ -23,7 +23,7 @@ from webhook.settlement import Settled, Settlement
 from webhook.subscriptions import alert_of, ignored_because, subject_of
 
 VERSION = "1"
-"""Of the workflows: those that another version began are not continued by this one."""
+"""Of the workflows: those that another version began are not continued by this one but ended, and begun anew."""
 TRIES = 8
 """Of a step, with pauses that double: about two minutes of a cloud's or a database's being away."""
 MOST_ROUNDS = 6
