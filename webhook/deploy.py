@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -302,7 +303,13 @@ class Deployer:
             return work()
 
     def _recover(self, stack: automation.Stack) -> None:
-        """Take away what the last update left, if it did not come to its end."""
+        """Take away what the last update left, if it did not come to its end.
+
+        Who lost its turn, as when Postgres was started anew, may be at it still: what is being made is not left over.
+        Asking for a stack of that name takes its lock before it is found to exist; exporting takes none.
+        """
+        with suppress(automation.StackAlreadyExistsError):
+            stack.workspace.create_stack(stack.name)
         exported = stack.export_stack()
         state = dict(exported.deployment or {})
 
