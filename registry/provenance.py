@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MADE_AGAIN = "Formerly"
+"""Trailer of a commit that takes the place of another one, which was made on an older text."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:

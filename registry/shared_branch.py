@@ -12,6 +12,7 @@ from registry.errors import Problem, RegistryError
 from registry.history import History
 from registry.load import read_text
 from registry.moves import Moves
+from registry.provenance import MADE_AGAIN
 from registry.remote import RemoteError, Wire
 from registry.replacement import prepared, put
 
@@ -95,7 +96,7 @@ class SharedBranch:
         history.go_to(target)
 
     def _made_again(self, history: History, theirs: str) -> str | None:
-        """Return our edits made once more after theirs; None where that would undo theirs, or a person's are among ours.
+        """Return our edits made once more after theirs; None where that undoes theirs or a person's are among.
 
         Two new entries at the file's end are a conflict to git and to nobody else.
         """
@@ -109,7 +110,7 @@ class SharedBranch:
                 if text is None:
                     return None
                 self._check(text)
-                target = history.make(text, history.message(commit), [target])
+                target = history.make(text, f"{history.message(commit).rstrip()}\n{MADE_AGAIN}: {commit}\n", [target])
         except RegistryError:
             return None
         return target

@@ -17,6 +17,7 @@ from gitdb.exc import BadName
 from registry.changes import diff
 from registry.customers import Registry
 from registry.errors import RegistryError
+from registry.provenance import MADE_AGAIN
 
 
 class UpdateError(Exception):
@@ -116,7 +117,7 @@ class CellUpdates:
                 return None
             self._fetch()
             head = self._head()
-            if covered is not None and not self._has(head, covered):
+            if covered is not None and not self._has(head, covered) and not self._has_its_changes(head, covered):
                 raise UpdateError(
                     f"{cell} is as commit {covered[:10]} of the registry wants it, which this clone does not have: an"
                     " update from here would undo it. Fix: bring the clone up to date (git pull); where its history"
@@ -144,6 +145,20 @@ class CellUpdates:
                 return repo.is_ancestor(repo.commit(ancestor), repo.commit(commit))
             except (BadName, ValueError, GitCommandError):
                 return False
+
+    def _has_its_changes(self, commit: str, other: str) -> bool:
+        """Whether a commit contains all that another one changed, under other ids.
+
+        What was committed while the remote was away is put after what others pushed meanwhile (ADR 14), by git or,
+        where git can't, by making it again.
+        """
+        with Repo(self._registry, search_parent_directories=True) as repo:
+            try:
+                missing = repo.git.rev_list("--cherry-pick", "--right-only", f"{commit}...{other}", "--").split()
+                again = repo.git.log(f"--format=%(trailers:key={MADE_AGAIN},valueonly)", f"{other}..{commit}", "--")
+            except GitCommandError:  # this clone lacks either
+                return False
+            return set(missing) <= set(again.split())
 
     def _head(self) -> str:
         with Repo(self._registry, search_parent_directories=True) as repo:

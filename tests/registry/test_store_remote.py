@@ -362,13 +362,14 @@ def test_two_new_entries_are_no_conflict(store: RegistryStore, path: Path, ada: 
     """Git can't join what both wrote at the file's end; both customers stay, each in a commit of its own."""
     gone = away(path)
     mine = Customer(subdomain="cedar", plan="personal", status=Status.PENDING, cell="eu-1")
-    store.edit(lambda text, _: add(text, "c-mine", mine), why("Add c-mine"))
+    commit = store.edit(lambda text, _: add(text, "c-mine", mine), why("Add c-mine"))
     back(gone)
     push(ada, add(TEXT, "c-hers", mine.model_copy(update={"subdomain": "dogwood"})))
     store.sync()
     assert {"c-mine", "c-hers"} <= store.read().customers.keys()
     assert committed(shared, "main") == path.read_text(encoding="utf-8")
     assert log(shared) == ["Add c-mine", "By Ada", "Begin"]
+    assert git(path.parent, "log", "-1", "--format=%(trailers:key=Formerly,valueonly)").strip() == commit
     assert clean(path)
 
 

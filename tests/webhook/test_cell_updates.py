@@ -26,7 +26,7 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "customers.yaml"
-        self._repo = Repo.init(folder)
+        self.repo = Repo.init(folder)
         self._number = 0
         self.commit()
         self.at = RegistryStore(self.path, cells=CELLS, domain="markitup.io", clock=lambda: date(2026, 1, 15)).at
@@ -37,18 +37,18 @@ class Registry:
         plan = ("team", "personal")[self._number % 2]
         text = ENTRY.format(number=1, plan=plan, status=status) + ENTRY.format(number=2, plan=plan, status=status)
         self.path.write_text(f"# Edit {self._number}.\ncustomers:\n{text}")
-        self._repo.index.add([self.path.name])
-        return str(self._repo.index.commit("More", author=SOMEBODY, committer=SOMEBODY).hexsha)
+        self.repo.index.add([self.path.name])
+        return str(self.repo.index.commit("More", author=SOMEBODY, committer=SOMEBODY).hexsha)
 
     def back(self, commit: str) -> None:
         """Forget all commits after one, as an old clone would never have had them."""
-        self._repo.git.reset("--hard", commit)
-        self._repo.git.reflog("expire", "--expire=now", "--all")
-        self._repo.git.gc("--prune=now", "--quiet")
+        self.repo.git.reset("--hard", commit)
+        self.repo.git.reflog("expire", "--expire=now", "--all")
+        self.repo.git.gc("--prune=now", "--quiet")
 
     def close(self) -> None:
         """Let the repository go."""
-        self._repo.close()
+        self.repo.close()
 
 
 @pytest.fixture
@@ -135,3 +135,41 @@ def test_an_old_clone_undoes_nothing(registry: Registry, engine: Engine) -> None
         behind.cover("eu-1", old)
     assert fetched
     assert updater.updates == ["eu-1"]
+
+
+def test_a_commit_that_was_put_after_others_is_not_missed(registry: Registry, engine: Engine) -> None:
+    """Made while the remote was away, then put on top of theirs: the same change under another id."""
+    updater = CountingUpdater(engine)
+    updates = CellUpdates(updater, registry.path, at=registry.at)
+
+    def change(before: str, after: str) -> str:
+        registry.path.write_text(registry.path.read_text().replace(before, after))
+        return registry.repo.git.commit("-qam", after) or str(registry.repo.head.commit.hexsha)
+
+    lines = "".join(f"# line {number}\n" for number in range(20))
+    registry.path.write_text(lines + registry.path.read_text())
+    base = change("# line 19", "# line nineteen")
+    ours = change("# line 1\n", "# line 1\n# ours\n")
+    assert updates.cover("eu-1", ours).commit == ours
+    registry.repo.git.reset("--quiet", "--hard", base)
+    change("status: active", "status: suspended")
+    with pytest.raises(UpdateError, match="would undo it"):
+        updates.cover("eu-1", None)
+    registry.repo.git.cherry_pick(ours)
+    head = str(registry.repo.head.commit.hexsha)
+    assert updates.cover("eu-1", None).commit == head != ours
+
+
+def test_a_commit_that_was_made_again_is_not_missed(registry: Registry, engine: Engine) -> None:
+    """Where git could not put it after theirs its message says what it was."""
+    updater = CountingUpdater(engine)
+    updates = CellUpdates(updater, registry.path, at=registry.at)
+    base = str(registry.repo.head.commit.hexsha)
+    ours = registry.commit("suspended")
+    assert updates.cover("eu-1", ours).commit == ours
+    registry.repo.git.reset("--quiet", "--hard", base)
+    registry.commit("suspended")
+    with pytest.raises(UpdateError, match="would undo it"):
+        updates.cover("eu-1", None)
+    registry.repo.git.commit("--allow-empty", "-qm", f"Again\n\nActor: stripe\nFormerly: {ours}\n")
+    assert updates.cover("eu-1", None).version == 2
