@@ -70,7 +70,8 @@ class Alerts:
                 cause=event_id,
                 detail={"text": alert.text},
             )
-        log.error("alert", kind=str(alert.kind), customer=customer_id, text=alert.text)
+            # Before the commit: a line too many after a crash, and not one too few.
+            log.error("alert", kind=str(alert.kind), customer=customer_id, text=alert.text)
 
     def send(self) -> None:
         """Write to our people what they were called for; what no mail server takes follows at the next time.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from registry.customers import Status
 from registry.errors import RegistryError
 from registry.lifecycle import GRACE_DAYS
 from registry.store import RegistryStore
-from registry.wishes import DataUsed
+from registry.wishes import Alert, AlertKind, DataUsed
 from stacks.settings import parse_settings
 from tests.localcloud.stripe_world import World, a_world
 from tests.webhook.known_facts import KnownFacts
@@ -654,3 +655,21 @@ def test_an_event_that_was_never_delivered_is_made_good(company: Company) -> Non
         hints = {subject_of(each.payload) for each in events}
     assert hints == {subscription, None}
     assert take_in_missed(client, engine, now=later) == 0
+
+
+def test_an_alert_that_was_not_logged_is_not_taken_for_made(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitoring reads the log: a worker that is killed before its line alerts again, rather than never."""
+    alert = Alert(kind=AlertKind.PARKED, cause="parked:evt_1", text="Fix: look.")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("webhook.alerts.log", SimpleNamespace(error=killed))
+        with pytest.raises(KeyboardInterrupt):
+            company.settlement.alerts.call(alert, customer_id=None, event_id=None)
+    with capture_logs() as lines:
+        for _ in range(2):
+            company.settlement.alerts.call(alert, customer_id=None, event_id=None)
+    assert [line["text"] for line in lines] == ["Fix: look."]
+    assert company.alerts() == ["parked"]
