@@ -9,6 +9,7 @@ or ``problem``, in words of ours, for a file's name is the customer's.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import resource
 import sqlite3
@@ -24,6 +25,10 @@ DATABASE = "markitup.db"
 MOST_MANIFEST_BYTES = 10_000
 CHUNK_BYTES = 1024**2
 MOST_MEMORY_BYTES = 1024**3
+BUFFER_BYTES = 20 * 512
+"""As much does tarfile read at a time."""
+END_BYTES = 2 * 512
+"""Of zeros are at an archive's end, at least; Python's tarfile takes whatever is no entry for it."""
 
 
 class BadArchiveError(Exception):
@@ -38,8 +43,9 @@ def check(stream: IO[bytes]) -> dict[str, Any]:
     """
     entries, users, manifest = 0, 0, None
     try:
-        with gzip.GzipFile(fileobj=stream) as plain:
-            with tarfile.open(fileobj=plain, mode="r|") as archive:
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            plain = _Followed(unpacked)
+            with tarfile.open(fileobj=plain, mode="r|", bufsize=BUFFER_BYTES) as archive:
                 while (entry := archive.next()) is not None:
                     entries += 1
                     if entry.isreg() and entry.name == MANIFEST:
@@ -47,13 +53,37 @@ def check(stream: IO[bytes]) -> dict[str, Any]:
                     elif entry.isreg() and entry.name == DATABASE:
                         users = _users(archive.extractfile(entry))
                     archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - else it keeps them all
-            while plain.read(CHUNK_BYTES):  # the check sum is at the end
-                pass
+            size, is_end = plain.rest(archive.offset)
+            while chunk := plain.read(CHUNK_BYTES):  # the check sum is at the end
+                size, is_end = size + len(chunk), is_end and not any(chunk)
     except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
         raise BadArchiveError(f"it is damaged or incomplete ({type(error).__name__})") from error
+    if size < END_BYTES or not is_end:
+        raise BadArchiveError("it is damaged or incomplete (it ends like no archive)")
     if manifest is None:
         raise BadArchiveError(f"it has no {MANIFEST}")
     return {"entries": entries, "users": users, "manifest": manifest}
+
+
+class _Followed(io.BufferedIOBase):
+    """A stream, how far it was read, and the last of that."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        super().__init__()
+        self._stream = stream
+        self._count = 0
+        self._last = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._count += len(data)
+        self._last = (self._last + data)[-2 * BUFFER_BYTES :]
+        return data
+
+    def rest(self, offset: int) -> tuple[int, bool]:
+        """Return how much was read behind a position of the last buffer, and whether all of it is zeros."""
+        rest = self._last[len(self._last) - (self._count - offset) :]
+        return len(rest), not any(rest)
 
 
 def _manifest(content: IO[bytes] | None) -> dict[str, Any]:

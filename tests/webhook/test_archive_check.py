@@ -75,6 +75,10 @@ def test_every_shorter_one_is_refused(tmp_path: Path) -> None:
     assert "damaged or incomplete" in checked(made + b"more", tmp_path / "tmp")["problem"]
     plain = gzip.decompress(made)
     assert "damaged or incomplete" in checked(gzip.compress(plain[:2000]), tmp_path / "tmp")["problem"]
+    ends_between_entries = plain[: plain.index(b"files/x")]
+    assert "damaged or incomplete" in checked(gzip.compress(ends_between_entries), tmp_path / "tmp")["problem"]
+    no_entry = plain.replace(b"files/x", b"files/y", 1)  # its own check sum is another one
+    assert "damaged or incomplete" in checked(gzip.compress(no_entry), tmp_path / "tmp")["problem"]
     wrong_sum = made[:-8] + bytes([made[-8] ^ 1]) + made[-7:]
     assert "damaged or incomplete" in checked(wrong_sum, tmp_path / "tmp")["problem"]
 
