@@ -50,6 +50,7 @@ class Control:
     def __init__(self) -> None:
         self.known = {KNOWN, OTHER}
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.told: list[str] = []
         self.app = Flask("control")
         self.app.add_url_rule("/internal/ask", view_func=self._ask)
         self.app.add_url_rule("/internal/placard", view_func=self._placard)
@@ -60,6 +61,7 @@ class Control:
         return Response(status=200 if domain in self.known else 404)
 
     def _placard(self) -> Response:
+        self.told += [*(name for name, _ in request.headers), request.get_data(as_text=True)]
         return Response(f"placard of {request.args['host']}", status=503)
 
 
@@ -84,14 +86,15 @@ class Cell:
         assert certificate is not None
         return x509.load_der_x509_certificate(certificate)
 
-    def page(self, domain: str) -> str:
-        """Return the whole answer to a request for the front page."""
+    def page(self, domain: str, method: str = "GET", more: str = "\r\n") -> str:
+        """Return the whole answer to a request for the front page; ``more`` are headers, a blank line and a body."""
         context = ssl.create_default_context(cadata=self.authority.root())
         with (
             socket.create_connection(("127.0.0.1", self.https_port), timeout=ISSUE_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=domain) as secured,
         ):
-            secured.sendall(f"GET / HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
+            request_ = f"{method} / HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n{more}"
+            secured.sendall(request_.encode())
             return b"".join(iter(lambda: secured.recv(65536), b"")).decode()
 
     def is_up(self) -> bool:
@@ -243,6 +246,17 @@ def test_a_custom_domain_gets_a_certificate_on_first_use(cell: Cell) -> None:
     page = cell.page(KNOWN)
     assert page.startswith("HTTP/1.1 503 ")
     assert f"placard of {KNOWN}" in page
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_of_a_request_that_nobody_answers_only_the_name_goes_on(cell: Cell, method: str) -> None:
+    """To the control service: no session of the customer's wiki and no note; and whatever was asked, it is away."""
+    body = "" if method == "GET" else "note"
+    headers = f"Cookie: session=theirs\r\nAuthorization: Bearer theirs\r\nContent-Length: {len(body)}\r\n"
+    page = cell.page(KNOWN, method, f"{headers}\r\n{body}")
+    assert page.startswith("HTTP/1.1 503 ")
+    assert f"placard of {KNOWN}" in page
+    assert not {"Cookie", "Authorization", "note"}.intersection(cell.control.told)
 
 
 def test_an_unknown_domain_is_refused_before_the_authority_hears_of_it(cell: Cell) -> None:
