@@ -26,7 +26,8 @@ FORMAT = 1
 """Of an archive: what is in it, and where."""
 BACKUP_SECONDS = 4 * 3600
 """For packing and sending, and again for reading back: the largest plan has 100 GB."""
-_USERS = re.compile(r"[0-9]{1,9}\n", re.ASCII)
+_USERS = re.compile(r"(?:^|\n)([0-9]{1,9})\n\Z", re.ASCII)
+"""The last line that is said; ssh and Docker may have said something before, such as a warning of their own."""
 
 log = structlog.get_logger("worker")
 
@@ -114,11 +115,11 @@ def _made(volume: CustomerVolume, bucket: Bucket, engine: Engine, kind: BackupKi
     with volume.reading("archive", seconds=BACKUP_SECONDS, environment=environment) as output:
         sent = _Hashed(output)
         bucket.upload(key, sent)
-        users = output.said()
+        users = _USERS.search(output.said())
     found = verify(bucket, key, seconds=BACKUP_SECONDS)
     if found.sha256 != sent.digest.hexdigest():
         raise VerificationError(f"s3://{bucket.name}/{key}: its check sum is another one than that of what was sent")
-    if found.manifest != manifest or not _USERS.fullmatch(users) or found.users != int(users):
+    if found.manifest != manifest or users is None or found.users != int(users[1]):
         raise VerificationError(f"s3://{bucket.name}/{key}: it does not hold what the instance has")
     bucket.write(f"{key}.sha256", f"{found.sha256}  {name}\n")
     backup = Backup(

@@ -10,8 +10,9 @@ import subprocess
 import tarfile
 from datetime import timedelta
 
-from tests.integration.data.premises import CUSTOMER, NOW, Premises, run
+from tests.integration.data.premises import CUSTOMER, DOCKER_HOST, NOW, Premises, run
 from tests.integration.images.yard import PASSWORD
+from webhook.cell_engine import CellEngine
 from webhook.customer_volume import CustomerVolume
 from webhook.database.backups import BackupKind
 
@@ -150,3 +151,19 @@ def test_notes_are_written_meanwhile(premises: Premises) -> None:
     backup = premises.back_up(volume)
     assert len(premises.recorded()) == 1
     assert "markitup.db" in names(premises.content(backup))
+
+
+class Talkative(CellEngine):
+    """An Engine behind a client that has something to say before its answer, as ssh and Docker may."""
+
+    def argv(self, *arguments: str) -> list[str]:
+        """Return the command, with a warning before it."""
+        warning = 'echo "WARNING: something that nobody asked for" >&2; exec "$@"'
+        return ["sh", "-c", warning, "sh", *super().argv(*arguments)]
+
+
+def test_a_warning_of_the_way_to_the_cell_keeps_no_backup(premises: Premises) -> None:
+    """The number of users is the last thing said."""
+    volume = premises.volume(host=Talkative(host=DOCKER_HOST))
+    premises.shell(volume, "sqlite3 markitup.db 'create table users(id); insert into users values (1), (2)'")
+    assert premises.back_up(volume).size_bytes > 0
