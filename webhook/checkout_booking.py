@@ -197,8 +197,8 @@ class Booking:
                 remove_expired(session, now=now)
                 reserve(session, claim, now=now, until=now + SESSION_TIME + SPARE_TIME)
                 kept = reservation_of(session, holder, now=now)
-        except IntegrityError:  # the form is sent twice at once, with different names
-            kept = None
+        except IntegrityError:  # the form is sent twice at once, with whichever names
+            kept = self._kept(holder)
         if kept is None or not hmac.compare_digest(kept.idempotency_key, self._key(kept.customer_id, order)):
             raise NameGoneError(order.subdomain)
         return kept

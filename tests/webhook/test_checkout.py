@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from localcloud.faults import Fault, Mode
 from registry.plans import PLANS
 from tests.webhook.sign_up_desk import SignUps, sign_ups
+from webhook import checkout_booking
 from webhook.checkout_booking import Booking, NameGoneError
 from webhook.checkout_order import Order
 from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
+from webhook.database.reservations import Claim
 from webhook.pages import visitor as visitor_key
 from webhook.stripe_checkout import StripeRefusedError
 from webhook.subscriptions import read
@@ -207,6 +211,27 @@ def test_a_form_that_is_sent_twice_opens_one_session(desk: SignUps) -> None:
     assert {answer.status_code for answer in answers} == {303}
     assert len({answer.headers["Location"] for answer in answers}) == 1
     assert len(desk.sessions()) == 1
+
+
+def test_a_form_that_is_sent_twice_is_its_own_rival_on_no_database(
+    desk: SignUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of the two unique columns Postgres finds first is chance: by the holder's it refuses the same name too."""
+    visitor = desk.visitor()
+    visitor.get("/checkout")
+    reserve = checkout_booking.reserve
+
+    def beaten(session: Session, claim: Claim, *, now: datetime, until: datetime) -> bool:
+        with Session(desk.engine) as other, other.begin():
+            reserve(other, claim, now=now, until=until)
+        raise IntegrityError("INSERT", {}, Exception("uq_reservations_holder"))
+
+    def remove_nothing(*_: object, **__: object) -> None:
+        """Begin no write on SQLite, which would keep the rival waiting."""
+
+    monkeypatch.setattr(checkout_booking, "remove_expired", remove_nothing)
+    monkeypatch.setattr(checkout_booking, "reserve", beaten)
+    assert visitor.send().status_code == 303
 
 
 def test_a_form_that_is_sent_with_two_names_at_once_keeps_one(desk: SignUps) -> None:
