@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from stacks.names import PROJECT, StackName
 from stacks.program import program
 from webhook.bounded_command import GRACE_SECONDS, UPDATE_SECONDS, BoundedCommand
 from webhook.instance_facts import LastUpdate
+from webhook.process_identity import engine_is_dead
 from webhook.recovery import RecoveryError, recover
 from webhook.turns import Turn, Turns
 
@@ -296,7 +296,7 @@ class Deployer:
             return work()
         except automation.ConcurrentUpdateError as refusal:
             holders = [(each["host"], int(each["pid"])) for each in _HOLDER.finditer(str(refusal))]
-            if not holders or not all(_is_dead(host, pid) for host, pid in holders):
+            if not holders or not all(engine_is_dead(host, pid) for host, pid in holders):
                 raise
             self._say(f"{stack.name}: removing the lock of a killed update (pid {holders[0][1]})")
             stack.cancel()
@@ -408,16 +408,3 @@ def _public(outputs: automation.OutputMap) -> Mapping[str, object]:
 
 def _last_lines(text: str, count: int = 15) -> str:
     return "\n".join([line for line in _MARKUP.sub("", text).splitlines() if line.strip()][-count:])
-
-
-def _is_dead(host: str, pid: int) -> bool:
-    """Whether a process of this machine no longer runs; of another machine's nothing is known here."""
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

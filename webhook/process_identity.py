@@ -6,6 +6,9 @@ import os
 import socket
 from pathlib import Path
 
+ENGINE = "pulumi"
+"""Name of the engine's program."""
+
 
 def identity() -> str:
     """Return this process's identity: machine, process id and when it was started, for ids are used again."""
@@ -19,6 +22,22 @@ def is_dead(name: str) -> bool:
     if host != socket.gethostname() or not pid.isdigit():
         return False
     return _started(int(pid)) != started
+
+
+def engine_is_dead(host: str, pid: int) -> bool:
+    """Whether the engine that a lock names no longer runs; of another machine's nothing is known here, so False."""
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    try:  # in a container ids are small, and soon another process's or a thread's
+        return Path(f"/proc/{pid}/comm").read_text().strip() != ENGINE
+    except OSError:
+        return False
 
 
 def _started(pid: int) -> str:
