@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from webhook.deploy import OPERATIONS, StackResult
+from webhook.deploy import StackResult
+from webhook.update_log import OPERATIONS
 
 WIDE = 160
 """Columns where nobody looks: a log or a pipe."""

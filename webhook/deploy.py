@@ -1,4 +1,4 @@
-"""Runs the engine on stacks: with ``bounded_command`` the only module that knows the Automation API.
+"""Runs the engine on stacks: with ``bounded_command`` and ``update_log`` all that knows the Automation API.
 
 One update a stack at a time, whoever starts it (``turns.py``); the platform before the cells, cells in
 parallel. The program runs inside this process, so that imports are paid for once.
@@ -20,7 +20,6 @@ from typing import Any, TypeVar, cast
 
 import yaml
 from pulumi import automation
-from pulumi.automation.events import EngineEvent
 
 from engine.install import ensure_engine
 from registry.changes import check_removals
@@ -33,23 +32,15 @@ from webhook.instance_facts import LastUpdate
 from webhook.process_identity import engine_is_dead
 from webhook.recovery import RecoveryError, recover
 from webhook.turns import Turn, Turns
+from webhook.update_log import UpdateLog, last_lines
 
 PARALLEL_STACKS = 4
 PARALLEL_OPERATIONS = 10
 """Operations at once on one stack: sshd drops bursts of connections (FACTS)."""
-OPERATIONS = ("create", "update", "replace", "delete", "same")
 MOST_STEPS = 200
 """Lines of what an update did that are kept with its result; a first update has more, and all are in the log."""
 _HOLDER = re.compile(r"created by \S*@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
 """Who has a file or S3 backend's lock on a stack, as the engine's refusal tells it."""
-_MARKUP = re.compile(r"<\{%[^%]*%\}>")
-_STEPS = {
-    "create": ("created", "would create"),
-    "update": ("updated", "would update"),
-    "delete": ("deleted", "would delete"),
-    "create-replacement": ("replaced", "would replace"),
-}
-"""The engine's name of a step to what an update and a preview call it."""
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -248,7 +239,7 @@ class Deployer:
         registry: Path | None = None,
     ) -> StackResult:
         name = self._target.stack(cell)
-        log = _Log(str(name), self._say)
+        log = UpdateLog(str(name), self._say)
         start = time.monotonic()
         done = StackResult(name=str(name), changes={}, seconds=0.0)
         try:
@@ -264,13 +255,13 @@ class Deployer:
                     done = self._update(turn, self._select(name, confirmed_removals), log, commit or given)
         except automation.CommandError as failure:
             stopped = [line for line in str(failure).splitlines() if line.startswith("the engine did not come")]
-            done = replace(done, error="\n".join([*log.errors, *stopped]) or _last_lines(str(failure)))
+            done = replace(done, error="\n".join([*log.errors, *stopped]) or last_lines(str(failure)))
         except RecoveryError as failure:
             done = replace(done, error=str(failure))
         seconds = round(time.monotonic() - start, 1)
         return replace(done, changes=log.changes(), seconds=seconds, steps=tuple(log.steps[:MOST_STEPS]))
 
-    def _update(self, turn: Turn, stack: automation.Stack, log: _Log, commit: str | None) -> StackResult:
+    def _update(self, turn: Turn, stack: automation.Stack, log: UpdateLog, commit: str | None) -> StackResult:
         """Update a stack; where a killed one's lock is in the way, once more without it."""
         if turn.standing.unfinished:
             self._without_dead_holders(stack, lambda: self._recover(stack))
@@ -371,40 +362,5 @@ def target_of(settings_file: Path) -> Target:
     )
 
 
-class _Log:
-    """Follows the engine's events of one update: progress for people, changes and errors for the result."""
-
-    def __init__(self, name: str, say: Say) -> None:
-        self._name = name
-        self._say = say
-        self._counts: Mapping[str, int] = {}
-        self.steps: list[str] = []
-        self.errors: list[str] = []
-
-    def changes(self) -> Mapping[str, int]:
-        return {name: int(self._counts.get(name, 0)) for name in OPERATIONS}
-
-    def event(self, event: EngineEvent) -> None:
-        if event.res_outputs_event is not None:
-            step = event.res_outputs_event.metadata
-            updating, planning = _STEPS.get(str(step.op.value), (None, None))
-            verb = planning if event.res_outputs_event.planning else updating
-            if verb is not None:
-                line = f"{verb} {step.type.rsplit(':', 1)[-1]} {step.urn.rsplit('::', 1)[-1]}"
-                if line not in self.steps:  # a component's step is told at its beginning and at its end
-                    self.steps.append(line)
-                    self._say(f"{self._name}: {line}")
-        elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
-            text = _MARKUP.sub("", event.diagnostic_event.message).strip().removeprefix("an unhandled error occurred: ")
-            if text and text not in self.errors:
-                self.errors.append(text)
-        elif event.summary_event is not None:
-            self._counts = {str(getattr(op, "value", op)): n for op, n in event.summary_event.resource_changes.items()}
-
-
 def _public(outputs: automation.OutputMap) -> Mapping[str, object]:
     return {name: output.value for name, output in outputs.items() if not output.secret}
-
-
-def _last_lines(text: str, count: int = 15) -> str:
-    return "\n".join([line for line in _MARKUP.sub("", text).splitlines() if line.strip()][-count:])

@@ -24,18 +24,18 @@ from registry.lifecycle import deciding, domain_cause, is_smaller, wish
 from registry.plans import PLANS
 from registry.store import Provenance, RegistryStore
 from registry.transitions import apply, edit_for, fitted, linked
-from registry.wishes import SUSPENDED_FROM_ATTEMPT, Confirmed, DataUsed, Mail, MailKind, Step, Subscription, Wish
+from registry.wishes import Confirmed, DataUsed, Mail, Step, Subscription, Wish
 from stacks.settings import Settings
 from webhook.alerts import Alerts
 from webhook.approvals import Approvals
 from webhook.cell_updates import CellUpdates, UpdateError
-from webhook.database.customers import find_by_stripe_customer, save_customer
 from webhook.database.engine import reading
-from webhook.database.instances import find_instance, remove_instance, save_instance
 from webhook.database.ledger import LedgerKind, append
-from webhook.database.subscriptions import find_subscription, save_subscription
+from webhook.database.subscriptions import find_subscription
 from webhook.instance_facts import Facts
+from webhook.letter_facts import letter_facts
 from webhook.letterbox import Letterbox
+from webhook.mirror import Mirrored, owner_of, record
 from webhook.probe import HEALTHY_WITHIN_SECONDS, Probe
 from webhook.subscriptions import Account, payer_of, read
 from webhook.turns import Turns
@@ -138,10 +138,16 @@ class Settlement:
         entry = registry.customers.get(subscription.customer_id or "")
         used = self._used(deciding((subscription, *account.others)), entry)
         wished = self._wished(subscription, account, entry, registry, used, answers=answers)
-        owner = self._owner(account, wished.customer_id)
+        owner = owner_of(self.engine, account, wished.customer_id, now=self.clock())
         edit = self._edit(account, wished, entry, used, owner, event_id)
         after = self.store.read().customers.get(wished.customer_id or "")
-        self._record(account, wished, after, owner, event_id, edit.commit)
+        record(
+            self.engine,
+            Mirrored(account=account, wished=wished, after=after, owner=owner),
+            event_id=event_id,
+            commit=edit.commit,
+            now=self.clock(),
+        )
         for alert in wished.alerts:
             self.alerts.call(alert, customer_id=wished.customer_id, event_id=event_id)
         present = after or entry
@@ -289,11 +295,15 @@ class Settlement:
                 return _Edit(commit=None, reason=f"{wished.reason}; {words}", waits=True)
             self.approvals.withdraw(customer_id)
         mails = wished.mails if wished.step is not Step.AWAIT_ANSWER else ()
+
+        def told(mail: Mail) -> dict[str, object]:
+            return letter_facts(mail, account, wished, entry, settings=self.settings, portal_url=self.portal_url)
+
         with self.letterbox.owed(
             mails,
             customer_id=customer_id,
             person_id=owner,
-            facts=lambda mail: self._facts(mail, account, wished, entry),
+            facts=told,
             is_made=lambda: self._is_made(wished),
         ):
             return _Edit(commit=self.store.edit(operation, provenance), reason=wished.reason)
@@ -306,81 +316,6 @@ class Settlement:
             return False
         found = None if present is None else (present.status, present.plan)
         return found == (None if wished.status is None else (wished.status, wished.plan))
-
-    def _owner(self, account: Account, customer_id: str | None) -> int | None:
-        """Return who is written to: of the address that Stripe has, else (its customer is deleted) who it was."""
-        payer = account.subscription.customer
-        with Session(self.engine) as session, session.begin():
-            if account.email is not None:
-                return save_customer(session, email=account.email, stripe_customer=payer, now=self.clock()).id
-            instance = None if customer_id is None else find_instance(session, customer_id)
-            if instance is not None and instance.owner_id is not None:
-                return instance.owner_id
-            known = find_by_stripe_customer(session, payer)
-            return None if known is None else known.id
-
-    def _record(
-        self,
-        account: Account,
-        wished: Wish,
-        after: Customer | None,
-        owner: int | None,
-        event_id: str | None,
-        commit: str | None,
-    ) -> None:
-        now, subscription = self.clock(), account.subscription
-        # Who only says that an instance is his, by an id in his metadata, neither owns it nor is seen to pay for it.
-        pays = after is None or after.stripe_customer == subscription.customer
-        with Session(self.engine) as session, session.begin():
-            if subscription.plan is not None and subscription.interval is not None:
-                save_subscription(
-                    session,
-                    subscription.id,
-                    stripe_customer=subscription.customer,
-                    plan=subscription.plan,
-                    interval=subscription.interval,
-                    status=subscription.status,
-                    current_period_end=subscription.current_period_end,
-                    now=now,
-                    customer_id=wished.customer_id if pays else None,
-                )
-            if after is not None and wished.customer_id is not None:
-                save_instance(session, wished.customer_id, after, now=now, owner_id=owner if pays else None)
-            elif wished.customer_id is not None:
-                remove_instance(session, wished.customer_id)
-            if commit is not None:
-                append(
-                    session,
-                    LedgerKind.COMMIT,
-                    commit,
-                    at=now,
-                    customer_id=wished.customer_id,
-                    cause=event_id,
-                    detail={"reason": wished.reason},
-                )
-
-    def _facts(self, mail: Mail, account: Account, wished: Wish, entry: Customer | None) -> dict[str, object]:
-        """Return what a letter tells; dates as text, for they are kept with it."""
-        after = apply(wished, entry, cell=min(self.settings.cells)) or entry
-        assert after is not None  # noqa: S101 - nobody is written to about nothing
-        waiting = mail.kind in {MailKind.DOWNGRADE_HELD, MailKind.DOMAIN_ENDS}
-        asked = deciding((account.subscription, *account.others)).plan
-        plan = PLANS[asked if waiting and asked is not None else after.plan]
-        attempt = int(mail.cause.rpartition(":")[2]) if mail.cause.rpartition(":")[2].isdigit() else 0
-        return {
-            "url": self.settings.url_of(after),
-            "portal_url": self.portal_url,
-            "plan": plan.name,
-            "users": plan.users,
-            "storage_gib": plan.storage_gib,
-            "reason": mail.reason or wished.reason,
-            "attempt": attempt,
-            "attempts_until_suspension": max(0, SUSPENDED_FROM_ATTEMPT - attempt),
-            "last_day": str(wished.delete_after or after.delete_after or ""),
-            "domain": (entry and entry.domain) or "",
-            "day": str(wished.day),
-            "quarantine_until": str(wished.quarantine_until or ""),
-        }
 
     def _note(
         self, kind: LedgerKind, ref: str, customer_id: str | None, event_id: str | None, **detail: object

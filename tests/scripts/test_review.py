@@ -13,7 +13,8 @@ from git import Actor, Repo
 
 from scripts import cli, context
 from scripts.context import Context
-from webhook.deploy import OPERATIONS, StackResult
+from webhook.deploy import StackResult
+from webhook.update_log import OPERATIONS
 
 REGISTRY = """\
 customers:
