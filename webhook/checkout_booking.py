@@ -136,16 +136,16 @@ class Booking:
             PaidError: it has been paid; the name stays.
             StripeError: the session may still be paid; the name stays, and both end by themselves.
         """
-        kept = self._kept(holder)
-        if kept is None:
-            return
-        if kept.session_id is not None:
-            found = self.stripe.expire(kept.session_id)
-            if found is not None and found.status == "complete":
-                self._note(found)
-                raise PaidError(found.id)
-        with Session(self.engine) as database, database.begin():
-            release(database, kept.customer_id)
+        while (kept := self._kept(holder)) is not None:
+            if kept.session_id is not None:
+                found = self.stripe.expire(kept.session_id)
+                if found is not None and found.status == "complete":
+                    self._note(found)
+                    raise PaidError(found.id)
+            with Session(self.engine) as database, database.begin():
+                # Not where another thread opened a session meanwhile: that one would stay open.
+                if release(database, kept.customer_id, only_without_session=kept.session_id is None):
+                    return
 
     def look(self, session_id: str) -> tuple[Reservation | None, CheckoutSession | None]:
         """Return what is kept for a session, and the session where it had to be looked at.

@@ -23,7 +23,7 @@ from webhook.checkout_booking import Booking, NameGoneError
 from webhook.checkout_order import Order
 from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
-from webhook.database.reservations import Claim
+from webhook.database.reservations import Claim, Reservation
 from webhook.pages import visitor as visitor_key
 from webhook.stripe_checkout import StripeRefusedError
 from webhook.subscriptions import read
@@ -246,6 +246,28 @@ def test_a_form_that_is_sent_with_two_names_at_once_keeps_one(desk: SignUps) -> 
     assert still_open <= set(desk.reservations())
     assert visitor.send().status_code == 303
     assert set(desk.reservations()) == {"glade"}
+
+
+def test_a_session_that_is_opened_meanwhile_is_ended(desk: SignUps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is given back while another thread opens a session for it: that one can't be paid afterwards."""
+    booking = Booking(engine=desk.engine, stripe=desk.stripe, secret_key="x" * 32)
+    pages = {"success_url": "https://portal.example.org/done", "cancel_url": "https://portal.example.org/back"}
+    order = Order(subdomain="glade", email="ash@example.org")
+    first = booking._reserve(order, "form")
+    seen = iter([first])
+
+    def kept(holder: str) -> Reservation | None:
+        stale = next(seen, None)
+        if stale is None:
+            return Booking._kept(booking, holder)
+        booking.book(order, "form", **pages)
+        return stale
+
+    giver = Booking(engine=desk.engine, stripe=desk.stripe, secret_key="x" * 32)
+    monkeypatch.setitem(giver.__dict__, "_kept", kept)
+    giver.give_back("form")
+    assert [each.status for each in desk.sessions()] == ["expired"]
+    assert list(desk.reservations()) == []
 
 
 def test_two_names_at_the_same_moment(desk: SignUps) -> None:

@@ -109,8 +109,8 @@ def complete(session: Session, session_id: str, *, payment_status: str, now: dat
     session.execute(statement.where(Reservation.completed_at.is_(None)).values(completed_at=now))
 
 
-def release(session: Session, customer_id: str, *, only_without_session: bool = False) -> None:
-    """Give up what was kept for a customer to be.
+def release(session: Session, customer_id: str, *, only_without_session: bool = False) -> bool:
+    """Give up what was kept for a customer to be; return False, and change nothing, where there is no such.
 
     Args:
         session: Transaction that it belongs to.
@@ -120,7 +120,7 @@ def release(session: Session, customer_id: str, *, only_without_session: bool = 
     statement = delete(Reservation).where(Reservation.customer_id == customer_id)
     if only_without_session:
         statement = statement.where(Reservation.session_id.is_(None))
-    session.execute(statement)
+    return session.execute(statement.returning(Reservation.customer_id)).first() is not None
 
 
 def remove_expired(session: Session, *, now: datetime) -> None:
