@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from webhook.process_identity import ENGINE, engine_is_dead, identity, is_dead
@@ -34,6 +35,8 @@ def test_an_engine_is_what_has_its_name(tmp_path: Path) -> None:
     engine = tmp_path / ENGINE
     shutil.copy(shutil.which("sleep") or "/bin/sleep", engine)
     with subprocess.Popen([engine, "60"]) as process:
+        while Path(f"/proc/{process.pid}/comm").read_text() != f"{ENGINE}\n":  # the kernel names it a moment later
+            time.sleep(0.01)
         assert not engine_is_dead(here, process.pid)
         process.kill()
     assert engine_is_dead(here, process.pid)
