@@ -14,6 +14,7 @@ import pytest
 
 from engine.install import ensure_engine
 from stacks.names import PROJECT
+from tests.webhook.engine_process import an_engine
 from webhook.database.engine import open_database
 from webhook.database.migrate import migrate
 from webhook.deploy import Deployer, Target, ready
@@ -61,8 +62,9 @@ def lock(folder: Path, pid: int) -> None:
 
 def test_an_update_that_still_runs_is_let_be(deployer: Deployer, tmp_path: Path) -> None:
     """Its turn was lost with the database's connection, its lock was not: the next one waits for it."""
-    lock(tmp_path, os.getpid())
-    result = deployer.cover("eu-1", lambda _: "newer")
+    with an_engine(tmp_path) as pid:
+        lock(tmp_path, pid)
+        result = deployer.cover("eu-1", lambda _: "newer")
     assert "currently locked by 1 lock" in str(result.error)
 
 

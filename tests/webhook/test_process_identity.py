@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from webhook.process_identity import ENGINE, engine_is_dead, identity, is_dead
+from tests.webhook.engine_process import an_engine
+from webhook.process_identity import engine_is_dead, identity, is_dead
 
 
 def test_a_process_is_dead_once_it_has_ended() -> None:
@@ -32,14 +31,9 @@ def test_of_another_machine_nothing_is_known() -> None:
 def test_an_engine_is_what_has_its_name(tmp_path: Path) -> None:
     """In a new container a killed engine's id is soon another process's: that holds no lock of it."""
     here = socket.gethostname()
-    engine = tmp_path / ENGINE
-    shutil.copy(shutil.which("sleep") or "/bin/sleep", engine)
-    with subprocess.Popen([engine, "60"]) as process:
-        while Path(f"/proc/{process.pid}/comm").read_text() != f"{ENGINE}\n":  # the kernel names it a moment later
-            time.sleep(0.01)
-        assert not engine_is_dead(here, process.pid)
-        process.kill()
-    assert engine_is_dead(here, process.pid)
+    with an_engine(tmp_path) as pid:
+        assert not engine_is_dead(here, pid)
+    assert engine_is_dead(here, pid)
     with subprocess.Popen(["sleep", "60"]) as other:
         assert engine_is_dead(here, other.pid)
         other.kill()
