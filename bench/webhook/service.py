@@ -53,6 +53,7 @@ def running(folder: Path, database_url: str) -> Generator[Service]:
         "HOSTING_DATABASE_URL": database_url,
         "HOSTING_STRIPE_WEBHOOK_SECRETS": f"whsec_bench_before_0123456789,{SECRET}",
         "HOSTING_STRIPE_API_KEY": "sk_test_0123456789",
+        "HOSTING_SECRET_KEY": "b" * 48,
     }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
