@@ -42,7 +42,7 @@ def free_ports(count: int, address: str) -> list[int]:
         while len(found) < count:
             port = random.randrange(*UNASSIGNED)
             try:
-                for place in ("127.0.0.1", address):
+                for place in {"127.0.0.1", address}:
                     stack.enter_context(socket.create_server((place, port)))
             except OSError:
                 continue

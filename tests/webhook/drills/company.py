@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from sqlalchemy.orm import Session
 from registry.customers import Customer
 from registry.store import RegistryStore
 from stacks.settings import Settings, read_settings
+from tests.integration.estate.on_engine import free_ports
 from tests.localcloud.stripe_world import World, a_world
 from tests.webhook.drills.worker_process import REGISTRY, SETTINGS_FILE
 from webhook.database.engine import open_database
@@ -197,7 +197,7 @@ def a_company(folder: Path, database_url: str) -> Iterator[Company]:
         engine = open_database(database_url)
         stack.callback(engine.dispose)
         migrate(engine)
-        mail_port, web_port = free_port(), free_port()
+        mail_port, web_port = free_ports(2, "127.0.0.1")
         letters = Mailbox()
         mail_server = Controller(letters, hostname="127.0.0.1", port=mail_port)
         mail_server.start()
@@ -221,13 +221,6 @@ def a_company(folder: Path, database_url: str) -> Iterator[Company]:
         finally:
             for name in list(company.processes):
                 company.kill(name)
-
-
-def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _today() -> date:
