@@ -11,11 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from registry.cells import Cell
-from tests.webhook.databases import database_url, empty_engine, engine, postgres
+from tests.webhook.databases import database_url, empty_engine, engine, light_engine, postgres
 from webhook.app import create_app
 from webhook.registry_view import RegistryView
 
-__all__ = ["database_url", "empty_engine", "engine", "postgres"]  # fixtures: pytest finds them here
+__all__ = ["database_url", "empty_engine", "engine", "light_engine", "postgres"]  # fixtures: pytest finds them here
 
 CUSTOMERS = """\
 customers:

@@ -120,3 +120,12 @@ def engine(empty_engine: Engine) -> Engine:
     """A database as this release needs it."""
     migrate(empty_engine)
     return empty_engine
+
+
+@pytest.fixture
+def light_engine(tmp_path: Path) -> Iterator[Engine]:
+    """A database of one kind, where the other has nothing to add."""
+    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
+    migrate(engine)
+    yield engine
+    engine.dispose()

@@ -22,7 +22,6 @@ from webhook import checkout_booking
 from webhook.checkout_booking import Booking, NameGoneError
 from webhook.checkout_order import Order
 from webhook.database.engine import open_database
-from webhook.database.migrate import migrate
 from webhook.database.reservations import Claim, Reservation
 from webhook.pages import visitor as visitor_key
 from webhook.stripe_checkout import StripeRefusedError
@@ -34,15 +33,6 @@ def desk(engine: Engine, tmp_path: Path) -> Iterator[SignUps]:
     """The sign-up pages, on each database."""
     with sign_ups(engine, tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-def light_engine(tmp_path: Path) -> Iterator[Engine]:
-    """A database of one kind, where the other has nothing to add."""
-    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

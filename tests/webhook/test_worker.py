@@ -17,20 +17,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.customers import Customer, Registry, Status
-from webhook.database.engine import open_database
 from webhook.database.events import EventState, NewEvent, find_event, record_event, settle_event
-from webhook.database.migrate import migrate
 from webhook.worker import Worker
 from webhook.workflows import VERSION, catch_up
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
-    """The management database."""
-    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 class Patient(Worker):
@@ -74,13 +63,13 @@ def test_a_mail_server_or_remote_that_hangs_holds_no_event_up(monkeypatch: pytes
     assert not running.is_alive()
 
 
-def test_each_day_the_cells_are_brought_up_to_date(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_day_the_cells_are_brought_up_to_date(light_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose update failed for a commit that no event stands for gets it a day later; once a day, each cell."""
     entry = Customer(subdomain="acme", plan="team", status=Status.ACTIVE, cell="eu-1")
     registry = Registry(customers={"c-one": entry, "c-two": entry.model_copy(update={"subdomain": "birch"})})
     begun: list[tuple[object, ...]] = []
     monkeypatch.setattr("webhook.worker.DBOS.start_workflow", lambda *arguments: begun.append(arguments))
-    worker = Worker(cast("Any", SimpleNamespace(store=SimpleNamespace(read=lambda: registry))), database, "test")
+    worker = Worker(cast("Any", SimpleNamespace(store=SimpleNamespace(read=lambda: registry))), light_engine, "test")
     for _ in range(2):
         worker._begin_day()
     day = datetime.now(tz=UTC).date().isoformat()
@@ -109,16 +98,16 @@ def nothing() -> None:
     """Do nothing, durably."""
 
 
-def a_worker(database: Engine) -> Worker:
+def a_worker(light_engine: Engine) -> Worker:
     """Return one that has a database and an engine that is well."""
     deployer = SimpleNamespace(version="test", problem=None, updating=())
-    return Worker(cast("Any", SimpleNamespace(deployer=deployer)), database, "test")
+    return Worker(cast("Any", SimpleNamespace(deployer=deployer)), light_engine, "test")
 
 
-def test_what_an_older_version_left_is_begun_anew(database: Engine, workflows: Path) -> None:
+def test_what_an_older_version_left_is_begun_anew(light_engine: Engine, workflows: Path) -> None:
     """A dead worker's workflow that this version can't go on with is ended, so that its event is taken up."""
     now = datetime.now(tz=UTC)
-    with Session(database) as session, session.begin():
+    with Session(light_engine) as session, session.begin():
         for name in ("evt_old", "evt_done"):
             event = NewEvent(id=name, type="t", api_version=None, created=now, received_at=now, payload={})
             record_event(session, event)
@@ -129,10 +118,10 @@ def test_what_an_older_version_left_is_begun_anew(database: Engine, workflows: P
         connection.execute(
             "UPDATE workflow_status SET status = 'PENDING', application_version = '0', executor_id = 'gone'"
         )
-    worker = a_worker(database)
+    worker = a_worker(light_engine)
     worker._beat()
     worker._renew_events()
-    with Session(database) as session:
+    with Session(light_engine) as session:
         event = find_event(session, "evt_old")
         assert event is not None
         assert event.received_at > now
@@ -140,11 +129,11 @@ def test_what_an_older_version_left_is_begun_anew(database: Engine, workflows: P
 
 
 @pytest.mark.usefixtures("workflows")
-def test_workflows_are_not_kept_for_ever(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workflows_are_not_kept_for_ever(light_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came to its end a month ago is forgotten; the ledger and the events tell of it."""
     for _ in range(3):
         DBOS.start_workflow(nothing).get_result()
-    worker = a_worker(database)
+    worker = a_worker(light_engine)
     worker._forget_workflows()
     assert len(DBOS.list_workflows()) == 3
     monkeypatch.setattr("webhook.worker.now", lambda: datetime.now(tz=UTC) + timedelta(days=31))

@@ -18,24 +18,13 @@ from sqlalchemy.orm import Session
 from registry.errors import Problem, RegistryError
 from webhook.alerts import Alerts
 from webhook.cell_updates import UpdateError
-from webhook.database.engine import open_database
 from webhook.database.events import EventState, NewEvent, find_event, record_event
 from webhook.database.ledger import LedgerEntry, LedgerKind
-from webhook.database.migrate import migrate
 from webhook.settlement import Settled, Settlement
 from webhook.workflows import VERSION, apply_event, catch_up, settle_with
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PAID = {"type": "invoice.paid", "data": {"object": {"object": "invoice", "subscription": "sub_1"}}}
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
-    """The management database."""
-    engine = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -55,23 +44,23 @@ def dbos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     DBOS.destroy()
 
 
-def apply(database: Engine, payload: dict[str, Any], change: Callable[..., object]) -> None:
+def apply(light_engine: Engine, payload: dict[str, Any], change: Callable[..., object]) -> None:
     """Take an event in and apply it, with a settlement that does nothing but this change."""
-    with Session(database) as session, session.begin():
+    with Session(light_engine) as session, session.begin():
         event = NewEvent(
             id="evt_1", type=payload["type"], api_version=None, created=NOW, received_at=NOW, payload=payload
         )
         record_event(session, event)
-    alerts = Alerts(engine=database, clock=lambda: NOW)
-    effects = SimpleNamespace(engine=database, alerts=alerts, clock=lambda: NOW, change=change)
+    alerts = Alerts(engine=light_engine, clock=lambda: NOW)
+    effects = SimpleNamespace(engine=light_engine, alerts=alerts, clock=lambda: NOW, change=change)
     settle_with(cast("Settlement", effects))
     with SetWorkflowID("event-evt_1"):
         DBOS.start_workflow(apply_event, "evt_1").get_result()
 
 
-def outcome(database: Engine) -> tuple[EventState, str, str]:
+def outcome(light_engine: Engine) -> tuple[EventState, str, str]:
     """Return the event's state and reason, and what a person was told."""
-    with Session(database) as session:
+    with Session(light_engine) as session:
         event = find_event(session, "evt_1")
         alert = session.scalars(select(LedgerEntry).where(LedgerEntry.kind == LedgerKind.ALERT)).one()
         assert event is not None
@@ -88,22 +77,22 @@ def failing(error: Exception) -> Callable[..., object]:
 
 
 @pytest.mark.usefixtures("dbos")
-def test_a_person_is_told_the_reason_and_not_the_number_of_tries(database: Engine) -> None:
+def test_a_person_is_told_the_reason_and_not_the_number_of_tries(light_engine: Engine) -> None:
     """After the last try the event is parked with the words of what failed, which say the fix."""
     problem = Problem(path="customers/acme/plan", reason="there is no plan `gold`", fix="write one of the three")
-    apply(database, PAID, failing(RegistryError([problem])))
-    state, reason, text = outcome(database)
+    apply(light_engine, PAID, failing(RegistryError([problem])))
+    state, reason, text = outcome(light_engine)
     assert state is EventState.PARKED
     for words in (reason, text):
         assert str(problem) in words
 
 
 @pytest.mark.usefixtures("dbos")
-def test_an_address_in_a_databases_message_is_not_repeated(database: Engine) -> None:
+def test_an_address_in_a_databases_message_is_not_repeated(light_engine: Engine) -> None:
     """Postgres names the row that is there already; neither the event's reason nor the alert shows whose it is."""
     original = ValueError("Key (email)=(ada@example.org) already exists.")
-    apply(database, PAID, failing(IntegrityError("INSERT", {}, original)))
-    state, reason, text = outcome(database)
+    apply(light_engine, PAID, failing(IntegrityError("INSERT", {}, original)))
+    state, reason, text = outcome(light_engine)
     assert state is EventState.PARKED
     for words in (reason, text):
         assert "IntegrityError" in words
@@ -111,7 +100,7 @@ def test_an_address_in_a_databases_message_is_not_repeated(database: Engine) -> 
 
 
 @pytest.mark.usefixtures("dbos")
-def test_a_cell_that_can_not_be_brought_up_to_date_is_told_of(database: Engine) -> None:
+def test_a_cell_that_can_not_be_brought_up_to_date_is_told_of(light_engine: Engine) -> None:
     """The newest commit is asked for, and a person is told the engine's words."""
     asked: list[str | None] = []
 
@@ -119,20 +108,20 @@ def test_a_cell_that_can_not_be_brought_up_to_date_is_told_of(database: Engine) 
         asked.append(settled.commit)
         raise UpdateError(f"{settled.cell}: the server does not answer")
 
-    alerts = Alerts(engine=database, clock=lambda: NOW)
-    settle_with(cast("Settlement", SimpleNamespace(engine=database, alerts=alerts, update=update)))
+    alerts = Alerts(engine=light_engine, clock=lambda: NOW)
+    settle_with(cast("Settlement", SimpleNamespace(engine=light_engine, alerts=alerts, update=update)))
     assert DBOS.start_workflow(catch_up, "eu-1", "2026-11-24").get_result() == "reported"
     assert set(asked) == {None}
-    with Session(database) as session:
+    with Session(light_engine) as session:
         alert = session.scalars(select(LedgerEntry).where(LedgerEntry.kind == LedgerKind.ALERT)).one()
     assert "eu-1: the server does not answer" in alert.detail["text"]
 
 
 @pytest.mark.usefixtures("dbos")
-def test_an_event_that_can_not_be_read_is_parked(database: Engine) -> None:
+def test_an_event_that_can_not_be_read_is_parked(light_engine: Engine) -> None:
     """An event in a shape that we do not know is a person's, and not begun for ever."""
-    apply(database, {"type": "charge.refunded", "data": {"object": "ch_1"}}, failing(AssertionError()))
-    state, _, text = outcome(database)
+    apply(light_engine, {"type": "charge.refunded", "data": {"object": "ch_1"}}, failing(AssertionError()))
+    state, _, text = outcome(light_engine)
     assert state is EventState.PARKED
     assert "evt_1" in text
 
