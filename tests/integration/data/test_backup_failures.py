@@ -270,14 +270,14 @@ def test_memory_does_not_grow_with_the_volume(premises: Premises, s3: str) -> No
 
 
 def peaks(pid: int) -> Iterator[tuple[str, int]]:
-    """Peak memory, in MiB, of a process and the programs that it runs."""
+    """Peak memory, in MiB, of a worker (as `-c`) and of the programs that it runs; one just forked has no name yet."""
     with suppress(FileNotFoundError, ProcessLookupError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (str(pid), *children):
             words = Path(f"/proc/{each}/cmdline").read_text().split("\0")
+            name = next((Path(word).name for word in words if word == "-c" or word.endswith(".py")), None)
             peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{each}/status").read_text())
-            if peak is not None:
-                name = "-c" if words[1:2] == ["-c"] else Path(words[2]).name
+            if name is not None and peak is not None:
                 yield name, int(peak[1]) // 1024
 
 
