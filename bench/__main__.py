@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -46,6 +47,7 @@ def _webhook_rows(webhook: Mapping[str, Any]) -> Iterable[Mapping[str, object]]:
                     "database": database,
                     "updates": "none" if beside == "alone" else f"{len(figures['updates_seconds'])} beside",
                     "connections": row["connections"],
+                    "events/s": row["rate"] or "all it takes",
                     "empty route": "/".join(map(str, row["empty"].values())),
                     "event": "/".join(map(str, row["event"].values())),
                     "ratio": row["ratio"],
@@ -65,4 +67,11 @@ def _table(title: str, rows: Iterable[Mapping[str, object]]) -> Table:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"what to measure, all if none: {', '.join(MEASUREMENTS)}"
+    )
+    chosen = parser.parse_args().names
+    if unknown := set(chosen) - set(MEASUREMENTS):
+        parser.error(f"{', '.join(sorted(unknown))}: there is {', '.join(MEASUREMENTS)}")
+    main(chosen)
