@@ -24,7 +24,7 @@ from webhook.probes import probes_blueprint
 from webhook.registry_view import RegistryView
 from webhook.settings import FileSettings, ServiceSettings, read_service_settings
 from webhook.stripe_checkout import StripeCheckout
-from webhook.stripe_events import Intake, stripe_events_blueprint
+from webhook.stripe_events import Intake, stripe_events_view
 
 
 def create_app(view: RegistryView, *, intake: Intake | None = None, checkout: Checkout | None = None) -> Flask:
@@ -54,8 +54,8 @@ def create_app(view: RegistryView, *, intake: Intake | None = None, checkout: Ch
         protection = protect(app, checkout.pages)
         app.register_blueprint(checkout_blueprint(checkout, view, protection))
     if intake is not None and metrics is not None:
-        events = stripe_events_blueprint(intake, metrics)
-        app.register_blueprint(events)
+        events = stripe_events_view(intake, metrics)
+        app.add_url_rule("/webhooks/stripe", "stripe_events", events, methods=["POST"])
         if protection is not None:
             protection.csrf.exempt(events)  # Stripe signs what it sends
     return app

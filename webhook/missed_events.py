@@ -6,17 +6,17 @@ Stripe lists the events of the last 30 days.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from webhook.database.events import NewEvent, record_event
+from webhook.database.event_intake import record_event
+from webhook.database.events import NewEvent
 from webhook.database.marks import MISSED, mark_of, set_mark
 from webhook.event_types import HANDLED
-from webhook.stripe_payload import without_personal_data
+from webhook.stripe_payload import READ, kept_fields
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -47,17 +47,16 @@ def take_in_missed(client: StripeClient, engine: Engine, *, now: datetime) -> in
         chosen = types[start : start + MOST_TYPES]
         listed = client.v1.events.list({"created": bounds, "types": chosen, "limit": 100})
         for each in listed.auto_paging_iter():
-            raw: dict[str, Any] = json.loads(json.dumps(each.to_dict(), default=str))  # amounts may be Decimals
+            raw = each.to_dict()
             event = NewEvent(
                 id=raw["id"],
                 type=raw["type"],
                 api_version=raw.get("api_version"),
                 created=datetime.fromtimestamp(raw["created"], tz=UTC),
                 received_at=now,
-                payload=without_personal_data(raw),
+                payload=kept_fields(raw, READ),
             )
-            with Session(engine) as session, session.begin():
-                found += record_event(session, event)
+            found += record_event(engine, event)
     with Session(engine) as session, session.begin():
         set_mark(session, MISSED, until.isoformat())
     return found

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from scripts import cli, context
 from webhook.database.engine import open_database
-from webhook.database.events import EventState, NewEvent, record_event, settle_event
+from webhook.database.event_intake import record_event
+from webhook.database.events import EventState, NewEvent, settle_event
 from webhook.database.ledger import LedgerKind, append
 from webhook.database.migrate import migrate
 
@@ -227,11 +228,9 @@ def test_why_tells_of_people_too(hosting: Hosting, tmp_path: Path, monkeypatch: 
     engine = open_database(url)
     migrate(engine)
     now = datetime.now(tz=UTC) - timedelta(days=1)
+    event = NewEvent(id="evt_1", type="invoice.paid", api_version=None, created=now, received_at=now, payload={})
+    record_event(engine, event)
     with Session(engine) as session, session.begin():
-        record_event(
-            session,
-            NewEvent(id="evt_1", type="invoice.paid", api_version=None, created=now, received_at=now, payload={}),
-        )
         rows = [
             (LedgerKind.COMMIT, "a" * 40, {"reason": "sub_1 is active [bold]"}),
             (LedgerKind.UPDATE, "prod-eu-1@7", {"seconds": 3.5, "commit": "a" * 40, "steps": ["created Container x"]}),
@@ -271,11 +270,9 @@ def test_parked_events_are_shown_and_retried(hosting: Hosting, tmp_path: Path, m
     engine = open_database(url)
     migrate(engine)
     now = datetime.now(tz=UTC)
+    event = NewEvent(id="evt_1", type="invoice.paid", api_version=None, created=now, received_at=now, payload={})
+    record_event(engine, event)
     with Session(engine) as session, session.begin():
-        record_event(
-            session,
-            NewEvent(id="evt_1", type="invoice.paid", api_version=None, created=now, received_at=now, payload={}),
-        )
         settle_event(session, "evt_1", EventState.PARKED, now=now, reason="UpdateError: no route to host")
         append(session, LedgerKind.ALERT, "parked", at=now, customer_id="c-acme0001", cause="evt_1")
     engine.dispose()

@@ -32,7 +32,8 @@ from webhook.alerts import Alerts
 from webhook.approvals import Approvals
 from webhook.backup import BackupError
 from webhook.cell_updates import CellUpdates, UpdateError
-from webhook.database.events import EventState, NewEvent, events_in_state, record_event
+from webhook.database.event_intake import record_event
+from webhook.database.events import EventState, NewEvent, events_in_state
 from webhook.database.instances import InstanceRecord, find_instance
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.database.mails import MailRecord, claim_mail, in_doubt
@@ -169,9 +170,8 @@ def company(tmp_path: Path, engine: Engine) -> Iterator[Company]:
     repo.index.commit("Start", author=Actor("test", "t@localhost"), committer=Actor("test", "t@localhost"))
     settings = parse_settings(SETTINGS, environment="test")
     now = datetime.now(tz=UTC)
-    with Session(engine) as session, session.begin():
-        event = NewEvent(id=EVENT, type="test", api_version=None, created=now, received_at=now, payload={})
-        record_event(session, event)
+    event = NewEvent(id=EVENT, type="test", api_version=None, created=now, received_at=now, payload={})
+    record_event(engine, event)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -17,7 +17,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from registry.customers import Customer, Registry, Status
-from webhook.database.events import EventState, NewEvent, find_event, record_event, settle_event
+from webhook.database.event_intake import record_event
+from webhook.database.events import EventState, NewEvent, find_event, settle_event
 from webhook.worker import Worker
 from webhook.workflows import VERSION, catch_up
 
@@ -107,10 +108,10 @@ def a_worker(light_engine: Engine) -> Worker:
 def test_what_an_older_version_left_is_begun_anew(light_engine: Engine, workflows: Path) -> None:
     """A dead worker's workflow that this version can't go on with is ended, so that its event is taken up."""
     now = datetime.now(tz=UTC)
+    for name in ("evt_old", "evt_done"):
+        event = NewEvent(id=name, type="t", api_version=None, created=now, received_at=now, payload={})
+        record_event(light_engine, event)
     with Session(light_engine) as session, session.begin():
-        for name in ("evt_old", "evt_done"):
-            event = NewEvent(id=name, type="t", api_version=None, created=now, received_at=now, payload={})
-            record_event(session, event)
         settle_event(session, "evt_done", EventState.APPLIED, now=now)
     with SetWorkflowID(f"event-evt_old-{now:%Y%m%dT%H%M%S%f}"):
         DBOS.start_workflow(nothing).get_result()

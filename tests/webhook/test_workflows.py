@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from registry.errors import Problem, RegistryError
 from webhook.alerts import Alerts
 from webhook.cell_updates import UpdateError
-from webhook.database.events import EventState, NewEvent, find_event, record_event
+from webhook.database.event_intake import record_event
+from webhook.database.events import EventState, NewEvent, find_event
 from webhook.database.ledger import LedgerEntry, LedgerKind
 from webhook.settlement import Settled, Settlement
 from webhook.workflows import VERSION, apply_event, catch_up, settle_with
@@ -46,11 +47,8 @@ def dbos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def apply(light_engine: Engine, payload: dict[str, Any], change: Callable[..., object]) -> None:
     """Take an event in and apply it, with a settlement that does nothing but this change."""
-    with Session(light_engine) as session, session.begin():
-        event = NewEvent(
-            id="evt_1", type=payload["type"], api_version=None, created=NOW, received_at=NOW, payload=payload
-        )
-        record_event(session, event)
+    event = NewEvent(id="evt_1", type=payload["type"], api_version=None, created=NOW, received_at=NOW, payload=payload)
+    record_event(light_engine, event)
     alerts = Alerts(engine=light_engine, clock=lambda: NOW)
     effects = SimpleNamespace(engine=light_engine, alerts=alerts, clock=lambda: NOW, change=change)
     settle_with(cast("Settlement", effects))

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, TimeoutError  # noqa: A004 - SQLAlchemy's is a failure of the database
+from sqlalchemy.exc import ArgumentError
 
 WAIT_SECONDS = 5.0
 """How long a write waits for another one's lock, and a request for a connection. Stripe gives up after 10 s or more."""
 POOL_SIZE = 8
 """Connections that are kept: one for each of gunicorn's threads."""
-_TURN = threading.Lock()
 _BEGIN = "hosting_begin"
 _SCHEMES = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
@@ -79,40 +74,6 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(**{_BEGIN: "BEGIN"})
 
 
-@contextmanager
-def writing_once(engine: Engine) -> Generator[Connection]:
-    """Lend a connection for one statement, which is a transaction by itself: on the disk as soon as it is done.
-
-    A BEGIN and a COMMIT around it would be two more round trips to Postgres. On SQLite threads of this process write
-    in turn: left to SQLite, those that wait for its lock sleep up to a tenth of a second at a time, and with eight
-    threads one event in a hundred took a quarter of a second. The statement must return no rows there: SQLite
-    commits after the last of them, where nobody would hear of a failure.
-
-    Raises:
-        SQLAlchemyError: the lock was not to be had in time, or the database does not answer.
-    """
-    if engine.dialect.name != "sqlite":
-        with _for_one_statement(engine).connect() as connection:
-            yield connection
-        return
-    if not _TURN.acquire(timeout=WAIT_SECONDS):
-        message = "other threads of this process are writing"
-        raise TimeoutError(message)
-    try:
-        with _for_one_statement(engine).connect() as connection:
-            yield connection
-    finally:
-        _TURN.release()
-
-
-@lru_cache(maxsize=4)
-def _for_one_statement(engine: Engine) -> Engine:
-    """Return the same database without transactions; made once, for each takes a twentieth of an event's time."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{_BEGIN: None})
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
-
-
 def _open_sqlite(url: URL, wait_seconds: float) -> Engine:
     path = Path(str(url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,6 +99,4 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Begin; a writer waits for its turn now, for SQLite never lets a reader become a writer after another wrote."""
-    begin = connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE")
-    if begin is not None:
-        connection.exec_driver_sql(begin)
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))

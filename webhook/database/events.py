@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Index, func, select, update
+from sqlalchemy import Engine, Index, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webhook.database.base import Base, words_of
 from webhook.database.engine import reading
-from webhook.database.insert import INSERTS, dialect_of
 
 MOST_PENDING = 1000
 
@@ -60,17 +59,8 @@ class EventRecord(Base):
     payload: Mapped[dict[str, Any]]
     state: Mapped[EventState] = mapped_column(words_of(EventState, "state"))
     reason: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    attempts: Mapped[int] = mapped_column(server_default="0")
     applied_at: Mapped[datetime | None]
-
-
-_RECORD = {
-    dialect: insert(EventRecord.__table__)
-    .on_conflict_do_nothing(index_elements=["id"])
-    .execution_options(preserve_rowcount=True)
-    for dialect, insert in INSERTS.items()
-}
-"""Made once: for each event anew they would cost more than running them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +75,6 @@ class NewEvent:
     payload: Mapping[str, Any] = field(repr=False)
     state: EventState = EventState.RECEIVED
     reason: str | None = None
-
-
-def record_event(connection: Session | Connection, event: NewEvent) -> bool:
-    """Keep an event unless it is there already; return whether it is new.
-
-    The intake hands a connection: a session would cost as much as all the rest of taking an event in.
-    """
-    done = connection.execute(_RECORD[dialect_of(connection)], vars(event))
-    return cast("CursorResult[Any]", done).rowcount == 1
 
 
 def find_event(session: Session, event_id: str) -> EventRecord | None:

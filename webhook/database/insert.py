@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, literal_column
+from sqlalchemy import literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -16,14 +16,9 @@ INSERTS: Mapping[str, Callable[[Any], Insert]] = {"postgresql": postgresql.inser
 """Each database's own INSERT, which knows ``ON CONFLICT``, by the dialect's name."""
 
 
-def dialect_of(connection: Session | Connection) -> str:
-    """Return the name of the database's dialect."""
-    return (connection if isinstance(connection, Connection) else connection.get_bind()).dialect.name
-
-
 def insert_into(session: Session, table: type[Base], values: Mapping[str, Any]) -> Insert:
     """Return an INSERT of one row."""
-    return INSERTS[dialect_of(session)](table).values(dict(values))
+    return INSERTS[session.get_bind().dialect.name](table).values(dict(values))
 
 
 def insert_new(session: Session, table: type[Base], values: Mapping[str, Any], *, key: Sequence[str]) -> bool:
