@@ -60,11 +60,6 @@ def diff(old: Registry, new: Registry) -> tuple[Change, ...]:
     )
 
 
-def touched_cells(old: Registry, new: Registry) -> frozenset[str]:
-    """Return the cells that an update has to visit."""
-    return frozenset(cell for change in diff(old, new) for cell in change.cells)
-
-
 def check_removals(previous: Mapping[str, Status], current: Registry, *, cell: str | None, confirmed: int = 0) -> None:
     """Refuse a registry that would lose customers' data.
 

@@ -105,14 +105,3 @@ def history(session: Session, customer_id: str) -> Sequence[tuple[LedgerEntry, s
         .order_by(LedgerEntry.id)
     )
     return [(entry, event_type) for entry, event_type in session.execute(query)]
-
-
-def because_of(session: Session, entry: LedgerEntry) -> list[LedgerEntry]:
-    """Return the chain of entries that led to one, the first cause first and the entry itself last.
-
-    It ends by itself: a cause is always older than what it caused.
-    """
-    chain = [entry]
-    while (cause := chain[0].cause_id) is not None:
-        chain.insert(0, session.get_one(LedgerEntry, cause))
-    return chain

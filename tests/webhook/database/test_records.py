@@ -351,9 +351,8 @@ def test_the_ledger_tells_why(engine: Engine, session: Session) -> None:
         session, LedgerKind.MAIL, "welcome", at=NOW, customer_id="acme", cause=commit.id, detail={"seconds": 2.5}
     )
     session.expire_all()
-    assert [each.id for each in ledger.because_of(session, mail)] == [first.id, commit.id, mail.id]
     assert (first.cause_event_id, first.cause_id, mail.detail) == ("evt_1", None, {"seconds": 2.5})
-    assert ledger.because_of(session, other) == [other]
+    assert (mail.cause_id, commit.cause_id, other.cause_id) == (commit.id, first.id, None)
     assert [each.kind for each, _ in ledger.history(session, "acme")] == ["event", "commit", "mail"]
     for cause in (10**6, "evt_nobody"):
         with pytest.raises(IntegrityError), session.begin_nested():
