@@ -13,7 +13,7 @@ from components.docker_labels import network_labels
 from components.proxy import Proxy, ProxyArgs
 from edge.caddyfile import ControlEdgeSettings, control_caddyfile, fallback_page
 from stacks.connection import SHARED_CONNECTION
-from stacks.control_settings import SHARED_PREFIX, ControlSettings
+from stacks.control_settings import ControlSettings, reaches_web
 from stacks.names import CONTROL, StackName, control_labels
 from stacks.settings import Settings, SettingsError
 
@@ -110,13 +110,11 @@ def _backup_environment(
 def _environment(
     control: ControlSettings, secrets: pulumi.Output[Mapping[str, str]], *, shared: bool
 ) -> pulumi.Output[Mapping[str, str]]:
-    """Return the service's own variables, or those of the engine, which its web process must not have."""
+    """Return the variables that all processes share, or those that web must not have."""
     return pulumi.Output.secret(
         secrets.apply(
             lambda secret: {
-                name: value
-                for name, value in {**control.environment, **secret}.items()
-                if name.startswith(SHARED_PREFIX) is shared
+                name: value for name, value in {**control.environment, **secret}.items() if reaches_web(name) is shared
             }
         )
     )

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-SHARED_PREFIX = "HOSTING_"
-"""Variables that begin so are the service's own, and reach its web process too; others are the engine's."""
+SERVICE_PREFIX = "HOSTING_"
+"""Variables that begin so are the service's own; others are the engine's."""
+WORKERS_ONLY = ("HOSTING_GITHUB_", "HOSTING_REGISTRY_", "HOSTING_SMTP_")
+"""Of the service's own, those with which commits are pushed and letters sent."""
 
 
 class ControlSettings(BaseModel):
@@ -34,8 +36,8 @@ class ControlSettings(BaseModel):
     environment: Annotated[
         dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str],
         Field(
-            description="Plain environment variables: `HOSTING_...` for web and workers (docs/control-service.md),"
-            " others for the workers, and `AWS_...` for the backups too."
+            description="Plain environment variables: `HOSTING_...` for web and workers (docs/control-service.md; those"
+            " for git, GitHub and mail for the workers), others for the workers, and `AWS_...` for the backups too."
         ),
     ] = {}
     web_memory_mib: Annotated[int, Field(ge=128, description="Memory limit of the web container in MiB.")] = 256
@@ -62,6 +64,11 @@ class ControlSettings(BaseModel):
     @classmethod
     def _pinned(cls, value: str) -> str:
         return check_pinned(value)
+
+
+def reaches_web(variable: str) -> bool:
+    """Whether the process that answers strangers gets an environment variable."""
+    return variable.startswith(SERVICE_PREFIX) and not variable.startswith(WORKERS_ONLY)
 
 
 def has_secret(address: str) -> bool:

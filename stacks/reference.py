@@ -28,8 +28,8 @@ SECRET_DESCRIPTIONS = {
     "tenant_master_keys": "Version (a number in quotes) to master key of at least 32 characters, from which every "
     "customer's secrets are derived. Never remove one that is in use.",
     "control_environment": "With `control`: a mapping of secret environment variables. `HOSTING_...` for web and"
-    " workers (docs/control-service.md); others for the workers only: `PULUMI_BACKEND_URL`, `AWS_ACCESS_KEY_ID` and"
-    " `AWS_SECRET_ACCESS_KEY` of state and secrets provider.",
+    " workers (docs/control-service.md; those for git, GitHub and mail for the workers); others for the workers only:"
+    " `PULUMI_BACKEND_URL`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` of state and secrets provider.",
     "control_database_password": "With `control`: password of its Postgres, made once, at least 24 letters and digits.",
     "control_ssh_key": "With `control`: the workers' private key in OpenSSH's format. Its public half is among"
     " `ssh_public_keys`, and at the registry's repository with the right to write.",

@@ -39,6 +39,7 @@ SECRETS: Mapping[str, Any] = {
 CONTROL_SECRETS: Mapping[str, Any] = {
     **SECRETS,
     "hosting:control_environment": {
+        "HOSTING_GITHUB_TOKEN": "github-token-in-the-clear",
         "HOSTING_STRIPE_API_KEY": "stripe-key-in-the-clear",
         "PULUMI_BACKEND_URL": "s3://state-in-the-clear",
     },

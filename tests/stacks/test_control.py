@@ -103,14 +103,14 @@ def test_caddy_reaches_web_and_not_the_database(control: Declared) -> None:
 
 
 def test_variables_go_where_they_are_needed(control: Declared) -> None:
-    """The service's own to web and workers, the engine's to workers only, S3's to the backups."""
+    """The service's own to web and workers, the engine's, git's and mail's to workers only, S3's to the backups."""
     web, worker = environment(control, "control-web"), environment(control, "control-worker-1")
     assert set(web) == {
-        "HOSTING_DATABASE_URL", "HOSTING_SETTINGS_FILE", "HOSTING_SMTP_HOST", "HOSTING_STRIPE_API_KEY",
+        "HOSTING_DATABASE_URL", "HOSTING_SETTINGS_FILE", "HOSTING_STRIPE_API_KEY",
     }  # fmt: skip
     assert set(worker) == {
-        *web, "AWS_REGION", "CONTROL_REPOSITORY", "CONTROL_SSH_KEY", "DBOS__VMID", "PULUMI_BACKEND_URL",
-        "PULUMI_PARALLEL",
+        *web, "AWS_REGION", "CONTROL_REPOSITORY", "CONTROL_SSH_KEY", "DBOS__VMID", "HOSTING_GITHUB_TOKEN",
+        "HOSTING_SMTP_HOST", "PULUMI_BACKEND_URL", "PULUMI_PARALLEL",
     }  # fmt: skip
     assert web["HOSTING_SETTINGS_FILE"] == "/srv/hosting/registry/Pulumi.test.yaml"
     assert worker["CONTROL_SSH_KEY"] == "ssh-key-in-the-clear"
