@@ -49,9 +49,9 @@ class History:
         except GitCommandError:
             return None
 
-    def branches(self, beginning: str) -> list[str]:
-        """Return the branches whose names begin so."""
-        return str(self._git.for_each_ref("--format=%(refname:lstrip=2)", f"refs/heads/{beginning}")).split()
+    def names(self, beginning: str) -> set[str]:
+        """Return the references whose full names begin so."""
+        return set(str(self._git.for_each_ref("--format=%(refname)", beginning)).split())
 
     def contains(self, commit: str, *, of: str | None = None) -> bool:
         """Return whether a commit is in the branch, or in the history of another."""

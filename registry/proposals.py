@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from registry.errors import Problem, RegistryError
 from registry.history import History
-from registry.remote import RemoteError, Wire
+from registry.remote import INCOMING, PROPOSALS, RemoteError, Wire
 
-_NAME = re.compile(r"hosting/[a-z0-9][a-z0-9_-]{0,100}")
+_NAME = re.compile(PROPOSALS + r"[a-z0-9][a-z0-9_-]{0,100}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,7 @@ class Proposals:
             except RemoteError as error:
                 self._report(f"{branch} is not deleted yet: {error}")
                 return False
+            self._history.point(f"{INCOMING}{branch}", None)
             self._history.point(f"refs/hosting/shared/{branch}", None)
         if self._history.tip(f"refs/heads/{branch}") is not None:
             self._history.point(f"refs/heads/{branch}", None)
@@ -112,7 +113,7 @@ class Proposals:
     def _push(self, branch: str, commit: str) -> bool:
         if self._wire is None:
             return True
-        if self._history.tip(f"refs/hosting/incoming/{branch}") != commit or self._wire.rests:
+        if self._history.tip(f"{INCOMING}{branch}") != commit or self._wire.rests:
             try:
                 self._wire.push(self._history.clone, commit, branch)
             except RemoteError as error:

@@ -18,6 +18,10 @@ PAUSE_SECONDS = 30.0
 """How long edits do not try a remote again that was away, so that they do not all wait for it."""
 ABSENT = 2
 """What ``git ls-remote --exit-code`` says where the remote answers and has no such branch."""
+INCOMING = "refs/hosting/incoming/"
+"""Where a clone keeps what the remote had."""
+PROPOSALS = "hosting/"
+"""Beginning of the branches that people are asked to merge."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -41,7 +45,7 @@ class Remote:
 
 
 class Wire:
-    """Talks to a remote from one clone. What the remote had is kept under ``refs/hosting/incoming``."""
+    """Talks to a remote from one clone. What the remote had is kept under ``INCOMING``."""
 
     def __init__(self, remote: Remote) -> None:
         self.address = remote.address
@@ -56,12 +60,15 @@ class Wire:
     def fetch(self, clone: Path, branch: str) -> str | None:
         """Return the commit that the remote's branch is at, its objects fetched; None where there is no such branch.
 
+        The proposals' branches come along, so that what another machine proposed is known here.
+
         Raises:
             RemoteError: the remote is away.
         """
-        ref = f"refs/hosting/incoming/{branch}"
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head")
-        status, said = self._git(clone, "fetch", *options, "--", self.address, f"+refs/heads/{branch}:{ref}")
+        ref = f"{INCOMING}{branch}"
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--prune")
+        refspecs = (f"+refs/heads/{branch}:{ref}", f"+refs/heads/{PROPOSALS}*:{INCOMING}{PROPOSALS}*")
+        status, said = self._git(clone, "fetch", *options, "--", self.address, *refspecs)
         if status > 0 and self._is_absent(clone, branch):
             _run(clone, {}, self._remote.seconds, "update-ref", "-d", ref)
             return None

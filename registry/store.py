@@ -20,7 +20,7 @@ from registry.load import parse, parse_edit, read_text
 from registry.moves import Moved, Moves
 from registry.proposals import Proposal, Proposals
 from registry.provenance import Provenance
-from registry.remote import Remote, Wire
+from registry.remote import INCOMING, PROPOSALS, Remote, Wire
 from registry.replacement import prepared, put, refuse_other_than
 from registry.shared_branch import SharedBranch
 
@@ -214,9 +214,12 @@ class RegistryStore:
             return None if history is None or history.is_changed() else history.head()
 
     def proposals(self) -> list[str]:
-        """Return the branches of what is proposed, as far as this clone knows."""
+        """Return the branches of what is proposed, here or by another machine; of the remote what it had last."""
         with open_history(self._path, self._branch) as history:
-            return [] if history is None else history.branches("hosting/")
+            if history is None:
+                return []
+            places = ("refs/heads/", INCOMING)
+            return sorted({name.removeprefix(place) for place in places for name in history.names(place + PROPOSALS)})
 
     @contextmanager
     def _history(self) -> Generator[History]:

@@ -231,6 +231,36 @@ def test_a_withdrawn_proposal_is_gone(store: RegistryStore, path: Path, shared: 
     assert git(shared.parent, "rev-parse", BRANCH).strip() == again.commit
 
 
+def test_another_machine_withdraws_it(
+    store: RegistryStore, path: Path, ada: Path, shared: Path, cells: Mapping[str, Cell]
+) -> None:
+    """It knows what is proposed as soon as it has looked at the remote, and who proposed it can do so again."""
+    propose(store)
+    other = opened(ada, cells, remote=ORIGIN)
+    assert other.proposals() == []
+    other.sync()
+    assert other.proposals() == [BRANCH]
+    assert other.withdraw(BRANCH)
+    assert other.proposals() == []
+    assert git(shared.parent, "branch", "--list", "hosting/*") == ""
+    again = propose(store)
+    assert again is not None
+    assert again.is_new
+    assert committed(shared, BRANCH) == PRO
+
+
+def test_what_somebody_deleted_is_known_no_longer(
+    store: RegistryStore, ada: Path, shared: Path, cells: Mapping[str, Cell]
+) -> None:
+    """As after a merge at GitHub, on machines that did not propose it."""
+    other = opened(ada, cells, remote=ORIGIN)
+    propose(store)
+    other.sync()
+    git(shared.parent, "branch", "-D", BRANCH)
+    other.sync()
+    assert other.proposals() == []
+
+
 def test_somebody_may_commit_between_our_look_and_our_withdrawal(
     store: RegistryStore, ada: Path, shared: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
