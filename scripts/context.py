@@ -73,7 +73,8 @@ def find_context(environment: str | None) -> Context:
     name = environment or os.environ.get("HOSTING_ENVIRONMENT") or _default()
     if name == DEMO_ENVIRONMENT:
         variables = read_variables(DEMO / "environment")
-        os.environ.update({key: value for key, value in variables.items() if key == "PULUMI_HOME"})
+        ours = {key: value for key, value in variables.items() if key == "PULUMI_HOME" or key.startswith("AWS_")}
+        os.environ.update(ours)
         return _context(name, DEMO, variables)
     return _context(name, PROJECT, {})
 

@@ -192,8 +192,11 @@ def purge(
         str | None, typer.Option("--confirm", help="The subdomain once more: after this the data is gone for good.")
     ] = None,
     before_time: Annotated[bool, typer.Option("--before-grace-ends", help="Do not wait for the grace period.")] = False,
+    without_backup: Annotated[
+        bool, typer.Option("--without-backup", help="Delete the data though it can't be backed up.")
+    ] = False,
 ) -> None:
-    """Delete a removed customer's data for good, then its entry; its name goes into quarantine."""
+    """Back a removed customer's data up and delete it for good, then its entry; its name goes into quarantine."""
     context = context_of(command)
     customer_id, entry = find_customer(context.store().read(), who)
     if entry.status not in {Status.DELETING, Status.PURGING}:
@@ -202,6 +205,10 @@ def purge(
         raise refuse(f"The grace period of {who} ends on {entry.delete_after}. Fix: wait, or --before-grace-ends.")
     if subdomain != entry.subdomain:
         raise refuse(f"The data of {who} would be gone for good. Fix: say --confirm {entry.subdomain}")
+    if entry.status is Status.DELETING and not without_backup:
+        from scripts.final_backup import back_up_finally  # noqa: PLC0415 - S3's client takes a while to load
+
+        back_up_finally(context, customer_id, entry)
     until = today() + timedelta(days=QUARANTINE_DAYS)
     steps: tuple[tuple[str, Callable[[str, Registry], str]], ...] = (
         ("Unprotect the data of", lambda text, _: edits.update(text, customer_id, status="purging")),
