@@ -177,6 +177,19 @@ def test_tenants_are_told_the_visitors_address(adapted: dict[str, Any]) -> None:
     assert {tuple(each["X-Forwarded-For"]) for each in set_headers} == {("{http.vars.client_ip}",)}
 
 
+def test_the_exchange_of_a_container_is_bridged(adapted: dict[str, Any]) -> None:
+    """For the gate as for the app: an address where nobody is any more leaves time for several other tries."""
+    ways = [
+        each
+        for each in parts(adapted)
+        if any(str(up.get("dial", "")).endswith(":3000") for up in each.get("upstreams", []))
+    ]
+    assert {"rewrite" in each for each in ways} == {True, False}
+    for each in ways:
+        retries, transport = each["load_balancing"], each["transport"]
+        assert retries["try_duration"] >= 8 * (transport["dial_timeout"] + retries["try_interval"])
+
+
 def test_the_api_is_gated(adapted: dict[str, Any]) -> None:
     """The app's own session check decides about its interface, but for signing in and the health check."""
     gates = [each for each in parts(adapted) if each.get("path_regexp", {}).get("pattern") == "(?i)^/api(/|$)"]

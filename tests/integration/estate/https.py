@@ -83,10 +83,11 @@ class Site:
 class Watch:
     """Asks a site every 100 ms for as long as it is open, and keeps what was not a good answer."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, target: str = "/api/health") -> None:
         self.count = 0
         self.failures: list[str] = []
         self._site = site
+        self._target = target
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watch")
 
@@ -105,7 +106,7 @@ class Watch:
         while not self._over.wait(PAUSE_SECONDS):
             self.count += 1
             try:
-                reply = self._site.ask()
+                reply = self._site.ask(self._target)
             except OSError as error:
                 self.failures.append(f"{time.monotonic() - start:.1f} s: {error!r}")
             else:
