@@ -218,7 +218,7 @@ class RegistryStore:
         with open_history(self._path, self._branch) as history:
             if history is None:
                 return []
-            places = ("refs/heads/", INCOMING)
+            places = ("refs/heads/",) if self._wire is None else ("refs/heads/", INCOMING)
             return sorted({name.removeprefix(place) for place in places for name in history.names(place + PROPOSALS)})
 
     @contextmanager

@@ -240,6 +240,7 @@ def test_another_machine_withdraws_it(
     assert other.proposals() == []
     other.sync()
     assert other.proposals() == [BRANCH]
+    assert opened(ada, cells).proposals() == []  # one that shares with nobody
     assert other.withdraw(BRANCH)
     assert other.proposals() == []
     assert git(shared.parent, "branch", "--list", "hosting/*") == ""
