@@ -22,7 +22,7 @@ P50_RATIO, P99_MS, RESIDENT_MB = 2.0, 25.0, 100.0
 """The limits: of the event's median to an empty route's; of its 99th percentile while an update runs; of memory."""
 CONNECTIONS = (1, 8)
 RATE = 200
-"""Events a second: twice the calls that Stripe lets an account make (https://docs.stripe.com/rate-limits)."""
+"""Events a second: those of 40 sign-ups, each of which causes five (`make demo`)."""
 ROUNDS = 20
 REQUESTS = 50
 """Of each route in each round, over all connections."""

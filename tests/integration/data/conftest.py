@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import boto3
 import pytest
@@ -15,11 +14,10 @@ from localcloud.aws.s3_server import s3_server
 from tests.integration.data.premises import Premises
 from tests.integration.images.conftest import client, markitup, network, tenant, yard
 from tests.integration.images.yard import Yard
+from tests.webhook.databases import light_engine
 from webhook.bucket import Bucket
-from webhook.database.engine import open_database
-from webhook.database.migrate import migrate
 
-__all__ = ["client", "markitup", "network", "tenant", "yard"]  # fixtures: pytest finds them here
+__all__ = ["client", "light_engine", "markitup", "network", "tenant", "yard"]  # fixtures: pytest finds them here
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +44,6 @@ def bucket(s3: str) -> Bucket:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Make a management database."""
-    opened = open_database(f"sqlite:///{tmp_path / 'management.sqlite3'}")
-    migrate(opened)
-    yield opened
-    opened.dispose()
-
-
-@pytest.fixture
-def premises(yard: Yard, tenant: str, bucket: Bucket, engine: Engine) -> Premises:
+def premises(yard: Yard, tenant: str, bucket: Bucket, light_engine: Engine) -> Premises:
     """Give a test its cell."""
-    return Premises(yard=yard, image=tenant, bucket=bucket, engine=engine)
+    return Premises(yard=yard, image=tenant, bucket=bucket, engine=light_engine)
