@@ -74,7 +74,7 @@ archive() {
 	{
 		tar -cf - "$@" 2>/dev/null
 		echo $? >tar.status
-	} | node -e "$COMPRESS" 2>/dev/null || exit 44
+	} | node --single-threaded -e "$COMPRESS" 2>/dev/null || exit 44 # V8's threads can hold up its end for good
 	read -r status <tar.status
 	case $status-$(tar --version 2>/dev/null) in
 	0-*) ;;
